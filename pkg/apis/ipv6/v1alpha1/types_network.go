@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +genclient
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// NetworkConfig is the Shoot's spec.networking.providerConfig for network type "ipv6".
+type NetworkConfig struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Ranges asks for the address ranges in the keyword language (docs/keywords.md).
+	// +optional
+	Ranges *Ranges `json:"ranges,omitempty"`
+	// Routing says how packets find the node of a pod.
+	// +optional
+	Routing *Routing `json:"routing,omitempty"`
+	// Encapsulation says whether pod traffic is wrapped between nodes.
+	// +optional
+	Encapsulation *Encapsulation `json:"encapsulation,omitempty"`
+	// PodSupernet is a CIDR that covers every node's prefix. It is what is published as the pods range when the nodes are
+	// "custom" and the Infrastructure reports no range.
+	// +optional
+	PodSupernet *string `json:"podSupernet,omitempty"`
+	// MTU of the pods' interfaces, in bytes. Unset: taken from the node's uplink.
+	// +optional
+	MTU *int32 `json:"mtu,omitempty"`
+	// Overlay is injected by the admission of some providers for every network type; only "enabled: false" is valid here.
+	// +optional
+	Overlay *Overlay `json:"overlay,omitempty"`
+	// SnatToUpstreamDNS is injected by the admission of some providers for every network type. It has no effect: IPv6 pods are
+	// never translated.
+	// +optional
+	SnatToUpstreamDNS *SnatToUpstreamDNS `json:"snatToUpstreamDNS,omitempty"`
+}
+
+// Ranges holds one expression of the keyword language a range.
+type Ranges struct {
+	// Nodes, for example "v6global/64+prefix/96".
+	// +optional
+	Nodes *string `json:"nodes,omitempty"`
+	// Pods, for example "v6fromNode".
+	// +optional
+	Pods *string `json:"pods,omitempty"`
+	// Services, for example "v6global/64".
+	// +optional
+	Services *string `json:"services,omitempty"`
+}
+
+// RoutingMode says who knows the way to a node's prefix.
+type RoutingMode string
+
+const (
+	// RoutingModeRouted means that the infrastructure routes each node's prefix to its node.
+	RoutingModeRouted RoutingMode = "Routed"
+	// RoutingModeDirect means that the nodes share a link; the agent adds routes via its peers' addresses.
+	RoutingModeDirect RoutingMode = "Direct"
+)
+
+// Routing configures how packets find the node of a pod.
+type Routing struct {
+	// Mode is Routed or Direct (the default).
+	// +optional
+	Mode *RoutingMode `json:"mode,omitempty"`
+}
+
+// EncapsulationMode says whether pod traffic is wrapped between nodes.
+type EncapsulationMode string
+
+// EncapsulationModeNever means native routing.
+const EncapsulationModeNever EncapsulationMode = "Never"
+
+// Encapsulation configures whether pod traffic is wrapped between nodes.
+type Encapsulation struct {
+	// Mode is Never (the default).
+	// +optional
+	Mode *EncapsulationMode `json:"mode,omitempty"`
+}
+
+// Overlay is the shape that other extensions' admission injects.
+type Overlay struct {
+	// Enabled must be false: this extension has no overlay.
+	Enabled bool `json:"enabled"`
+}
+
+// SnatToUpstreamDNS is the shape that other extensions' admission injects.
+type SnatToUpstreamDNS struct {
+	// Enabled has no effect.
+	Enabled bool `json:"enabled"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// NetworkStatus is the providerStatus of the Network resource.
+type NetworkStatus struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Ranges are the ranges asked for, reserved and published, in the order nodes, pods, services.
+	// +optional
+	Ranges []RangeStatus `json:"ranges,omitempty"`
+	// NodePrefixLength is the length of each node's prefix (IPv6), 0 if nodes get none.
+	// +optional
+	NodePrefixLength int32 `json:"nodePrefixLength,omitempty"`
+	// PodPrefixLength is the length of each node's pod range (IPv6).
+	// +optional
+	PodPrefixLength int32 `json:"podPrefixLength,omitempty"`
+}
+
+// RangeStatus tells what one range asked for and what it got.
+type RangeStatus struct {
+	// Name is nodes, pods or services.
+	Name RangeName `json:"name"`
+	// Requested is the canonical expression.
+	Requested string `json:"requested"`
+	// Reserved are the prefixes that the IPAM gave, one a family.
+	// +optional
+	Reserved []string `json:"reserved,omitempty"`
+	// Published are the CIDRs handed to Kubernetes, one a family.
+	// +optional
+	Published []string `json:"published,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// NetworkState is what Network.status.state carries across a control-plane migration.
+type NetworkState struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Reservations are the shoot's reservations, as they were when the state was written.
+	// +optional
+	Reservations []ReservationState `json:"reservations,omitempty"`
+}
+
+// ReservationState is a reservation without its object's metadata.
+type ReservationState struct {
+	// Name of the PrefixReservation.
+	Name string `json:"name"`
+	// Spec of the PrefixReservation.
+	Spec PrefixReservationSpec `json:"spec"`
+	// Status of the PrefixReservation, conditions left out.
+	Status PrefixReservationStatus `json:"status"`
+}

@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+#
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL       := bash
+VERSION     := $(shell cat VERSION)
+CACHE       := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gardener-extension-networking-ipv6
+TOOLS       := $(CACHE)/bin
+LANDSCAPE   := $(CACHE)/bin/landscape
+MODULE      := github.com/gardener/gardener-extension-networking-ipv6
+PROGRAMS    := $(notdir $(wildcard cmd/*))
+LD_FLAGS    := -s -w -X k8s.io/component-base/version.gitVersion=$(VERSION) -X k8s.io/component-base/version/verflag.programName=gardener-extension-networking-ipv6
+SCENARIO    ?=
+
+# One set of flags everywhere, so that every target shares one compile cache.
+export GOFLAGS     := -trimpath -buildvcs=false
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ The local landscape
+
+.PHONY: landscape
+landscape:
+	@mkdir -p $(TOOLS) && go build -o $(LANDSCAPE) ./test/landscape
+
+.PHONY: demo
+demo: landscape ## Bring up a real Gardener-like landscape here, create a Shoot, show what became of it (root)
+	@$(LANDSCAPE) demo
+
+.PHONY: demo-down
+demo-down: landscape ## Remove every process, namespace, mount and cgroup that demo made (root)
+	@$(LANDSCAPE) down
+
+.PHONY: binaries
+binaries: landscape ## Build the API servers that the integration tests run, into the cache outside the work tree
+	@$(LANDSCAPE) build binaries
+
+##@ Tests
+
+.PHONY: test
+test: test-unit test-race test-integration test-node ## Everything that needs no landscape: unit, race, integration, node tests
+
+.PHONY: test-unit
+test-unit: ## Unit tests, fuzz seeds and golden files
+	go test ./pkg/... ./cmd/... ./charts/... ./example/... ./hack/...
+
+# Only packages where goroutines meet and that do not pull in Kubernetes: -race compiles every dependency anew.
+RACE_PACKAGES := ./pkg/podip/... ./pkg/cnirpc/... ./pkg/reservation/...
+
+.PHONY: test-race
+test-race: ## The packages where goroutines meet, under the race detector
+	CGO_ENABLED=1 go test -race $(RACE_PACKAGES)
+
+.PHONY: test-integration
+test-integration: binaries ## Controllers, webhooks and admission against real API servers
+	go test -timeout 25m ./test/integration/... ./test/envtest/...
+
+.PHONY: test-node
+test-node: ## Agent and CNI plugin in network namespaces (root)
+	@if [ "$$(id -u)" = 0 ]; then go test -count=1 -timeout 15m ./test/node/...; \
+	elif [ "$$CI" = true ]; then echo 'test-node needs root: the tests make network namespaces. Failing, because CI=true.' >&2; exit 1; \
+	else echo 'LEFT OUT: test-node, because it needs root (network namespaces). Run: sudo make test-node' >&2; fi
+
+.PHONY: test-e2e
+test-e2e: landscape ## The Shoot's life and upstream's [sig-network] conformance on the landscape (root)
+	@$(LANDSCAPE) e2e
+
+.PHONY: bench
+bench: ## Benchmarks of the pure core and the node's data path
+	go test -run '^$$' -bench . -benchmem ./pkg/...
+
+##@ The code
+
+.PHONY: check
+check: lint-tools ## gofmt, goimports, vet, golangci-lint, charts, govulncheck, shellcheck, links
+	@hack/check.sh $(TOOLS)
+
+.PHONY: lint-tools
+lint-tools:
+	@hack/tools/lint/build.sh $(TOOLS)
+
+.PHONY: format
+format: lint-tools ## Format the Go code
+	@$(TOOLS)/goimports -local $(MODULE) -w $$(git ls-files '*.go' | grep -v zz_generated)
+
+.PHONY: generate
+generate: ## Generate deepcopy, conversion, defaulting, CRDs and API docs
+	@hack/api/generate.sh
+
+.PHONY: check-generate
+check-generate: ## Fail if generated files are not up to date
+	@hack/check-generate.sh
+
+.PHONY: verify
+verify: check check-generate test ## check, check-generate and test
+
+##@ Programs
+
+.PHONY: build
+build: ## Build all programs into bin/
+	@mkdir -p bin && go build -ldflags '$(LD_FLAGS)' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+.PHONY: install
+install: ## Install all programs into GOBIN
+	go install -ldflags '$(LD_FLAGS)' $(addprefix ./cmd/,$(PROGRAMS))
+
+.PHONY: docker-images
+docker-images: landscape ## Build the programs' images as one archive, without a container engine
+	@$(LANDSCAPE) build images
+
+.PHONY: start
+start: ## Run the extension here against the seed in KUBECONFIG
+	go run -ldflags '$(LD_FLAGS)' ./cmd/gardener-extension-networking-ipv6 \
+	  --config=example/00-componentconfig.yaml --ignore-operation-annotation=true --leader-election=false \
+	  --heartbeat-namespace=garden --webhook-config-mode=url --webhook-config-url=$(or $(WEBHOOK_URL),localhost:8443) \
+	  --webhook-config-server-port=8443 --webhook-config-namespace=garden
+
+.PHONY: start-admission
+start-admission: ## Run the admission webhooks here against the garden in KUBECONFIG
+	go run -ldflags '$(LD_FLAGS)' ./cmd/gardener-extension-admission-ipv6 \
+	  --leader-election=false --webhook-config-mode=url --webhook-config-url=$(or $(WEBHOOK_URL),localhost:9443) \
+	  --webhook-config-server-port=9443 --webhook-config-namespace=garden

@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	componentbaseconfigv1alpha1 "k8s.io/component-base/config/v1alpha1"
+	"k8s.io/utils/ptr"
+)
+
+// DefaultQuarantine is how long a released prefix is kept from reuse unless the operator says otherwise.
+const DefaultQuarantine = time.Hour
+
+// DefaultMaxPrefixLength is the longest prefix that a pool gives out unless the operator says otherwise; the keyword language
+// allows no longer one.
+const DefaultMaxPrefixLength int32 = 120
+
+func addDefaultingFuncs(scheme *runtime.Scheme) error {
+	return RegisterDefaults(scheme)
+}
+
+// SetDefaults_ControllerConfiguration fills in what the operator left open.
+func SetDefaults_ControllerConfiguration(obj *ControllerConfiguration) { //nolint:revive // defaulter-gen finds the function by this name
+	if obj.ClientConnection == nil {
+		obj.ClientConnection = &componentbaseconfigv1alpha1.ClientConnectionConfiguration{}
+	}
+	if obj.Quarantine == nil {
+		obj.Quarantine = &metav1.Duration{Duration: DefaultQuarantine}
+	}
+}
+
+// SetDefaults_ClientConnectionConfiguration gives the client to the seed the rates that Gardener's own extensions use: one
+// client serves every shoot of the seed.
+func SetDefaults_ClientConnectionConfiguration(obj *componentbaseconfigv1alpha1.ClientConnectionConfiguration) { //nolint:revive // defaulter-gen finds the function by this name
+	if obj.QPS == 0.0 {
+		obj.QPS = 100.0
+	}
+	if obj.Burst == 0 {
+		obj.Burst = 130
+	}
+}
+
+// SetDefaults_Pool fills in the greatest length that a pool gives out. The least one is left open: it follows from the
+// prefixes, which are only known to be prefixes after validation.
+func SetDefaults_Pool(obj *Pool) { //nolint:revive // defaulter-gen finds the function by this name
+	if obj.MaxPrefixLength == nil {
+		obj.MaxPrefixLength = ptr.To(DefaultMaxPrefixLength)
+	}
+}

@@ -6,7 +6,7 @@
 # Static checks of code, charts, shell and docs. Runs all of them and reports every failure. $1 is the folder of the linters.
 set -uo pipefail
 tools=$1
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 module=$(go list -m)
 failed=()
 

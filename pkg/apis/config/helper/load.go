@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Package helper reads the component configuration of gardener-extension-networking-ipv6.
+package helper
+
+import (
+	"fmt"
+	"os"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
+)
+
+var codecs serializer.CodecFactory
+
+func init() {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		panic(err) // the types are our own: a conflict is a fault of this program
+	}
+	codecs = serializer.NewCodecFactory(scheme, serializer.EnableStrict)
+}
+
+// Load reads a ControllerConfiguration from a file, as Decode does.
+func Load(path string) (*v1alpha1.ControllerConfiguration, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("reading the component configuration: %w", err)
+	}
+	config, err := Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("component configuration %s: %w", path, err)
+	}
+	return config, nil
+}
+
+// Decode reads a ControllerConfiguration from YAML or JSON and fills in the defaults. It is strict: an unknown or a doubled
+// field is an error. It does not validate.
+func Decode(data []byte) (*v1alpha1.ControllerConfiguration, error) {
+	config := &v1alpha1.ControllerConfiguration{}
+	gvk := v1alpha1.SchemeGroupVersion.WithKind("ControllerConfiguration")
+	if _, _, err := codecs.UniversalDeserializer().Decode(data, nil, config); err != nil {
+		return nil, fmt.Errorf("decoding %s: %w", gvk.Kind, err)
+	}
+	v1alpha1.SetObjectDefaults_ControllerConfiguration(config)
+	config.SetGroupVersionKind(gvk)
+	return config, nil
+}

@@ -9,6 +9,5 @@
 // +k8s:deepcopy-gen=package
 // +k8s:conversion-gen=github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6
 // +k8s:defaulter-gen=TypeMeta
-// +kubebuilder:object:generate=true
 // +groupName=ipv6.networking.extensions.gardener.cloud
 package v1alpha1

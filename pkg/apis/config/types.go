@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	componentbaseconfigv1alpha1 "k8s.io/component-base/config/v1alpha1"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ControllerConfiguration configures gardener-extension-networking-ipv6.
+type ControllerConfiguration struct {
+	metav1.TypeMeta
+
+	// ClientConnection tunes the client to the seed.
+	ClientConnection *componentbaseconfigv1alpha1.ClientConnectionConfiguration
+	// GardenID is the identity of the Gardener installation.
+	GardenID string
+	// Pools are the operator's own prefixes.
+	Pools []Pool
+	// Quarantine is how long a released prefix is kept from reuse.
+	Quarantine *metav1.Duration
+	// FeatureGates enables or disables features by name.
+	FeatureGates map[string]bool
+}
+
+// Pool is a named set of prefixes that shoots' ranges are cut from.
+type Pool struct {
+	Name            string
+	Prefixes        []string
+	MinPrefixLength *int32
+	MaxPrefixLength *int32
+}

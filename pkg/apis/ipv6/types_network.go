@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package ipv6
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// NetworkConfig is the Shoot's spec.networking.providerConfig for network type "ipv6".
+type NetworkConfig struct {
+	metav1.TypeMeta
+
+	// Ranges asks for the address ranges in the keyword language.
+	Ranges *Ranges
+	// Routing says how packets find the node of a pod.
+	Routing *Routing
+	// Encapsulation says whether pod traffic is wrapped between nodes.
+	Encapsulation *Encapsulation
+	// PodSupernet is a CIDR that covers every node's prefix.
+	PodSupernet *string
+	// MTU of the pods' interfaces, in bytes.
+	MTU *int32
+	// Overlay is injected by the admission of some providers.
+	Overlay *Overlay
+	// SnatToUpstreamDNS is injected by the admission of some providers.
+	SnatToUpstreamDNS *SnatToUpstreamDNS
+}
+
+// Ranges holds one expression of the keyword language a range.
+type Ranges struct {
+	Nodes    *string
+	Pods     *string
+	Services *string
+}
+
+// RoutingMode says who knows the way to a node's prefix.
+type RoutingMode string
+
+// Routing configures how packets find the node of a pod.
+type Routing struct {
+	Mode *RoutingMode
+}
+
+// EncapsulationMode says whether pod traffic is wrapped between nodes.
+type EncapsulationMode string
+
+// Encapsulation configures whether pod traffic is wrapped between nodes.
+type Encapsulation struct {
+	Mode *EncapsulationMode
+}
+
+// Overlay is the shape that other extensions' admission injects.
+type Overlay struct {
+	Enabled bool
+}
+
+// SnatToUpstreamDNS is the shape that other extensions' admission injects.
+type SnatToUpstreamDNS struct {
+	Enabled bool
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// NetworkStatus is the providerStatus of the Network resource.
+type NetworkStatus struct {
+	metav1.TypeMeta
+
+	// Ranges are the ranges asked for, reserved and published.
+	Ranges []RangeStatus
+	// NodePrefixLength is the length of each node's prefix (IPv6), 0 if nodes get none.
+	NodePrefixLength int32
+	// PodPrefixLength is the length of each node's pod range (IPv6).
+	PodPrefixLength int32
+}
+
+// RangeName names one of a Shoot's three ranges.
+type RangeName string
+
+// RangeStatus tells what one range asked for and what it got.
+type RangeStatus struct {
+	Name      RangeName
+	Requested string
+	Reserved  []string
+	Published []string
+}

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/gardener/gardener/pkg/client/kubernetes"
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Networks are the ranges of a cluster.
+type Networks struct {
+	Nodes, Pods, Services netip.Prefix
+}
+
+// Machine is what the driver needs of the machine layer.
+type Machine interface {
+	// Image is the reference of an image that is present on the nodes that need it.
+	Image(name string) string
+	// SeedNetworks are the seed's ranges.
+	SeedNetworks() Networks
+	// SeedEtcdEndpoint is the URL of the seed's etcd, as its pods reach it.
+	SeedEtcdEndpoint() string
+	// SeedConfig is an administrator's access to the seed.
+	SeedConfig() (*rest.Config, error)
+}
+
+// Driver plays gardenlet and the infrastructure provider.
+type Driver struct {
+	machine  Machine
+	progress *Progress
+	log      logr.Logger
+
+	// The landscape's first cluster is garden and seed: two clients that differ in the types they know.
+	seed   kubernetes.Interface
+	garden client.Client
+}
+
+// New connects to the landscape's garden and seed.
+func New(machine Machine, progress *Progress, log logr.Logger) (*Driver, error) {
+	config, err := machine.SeedConfig()
+	if err != nil {
+		return nil, err
+	}
+
+	config.QPS, config.Burst = 200, 400
+
+	seed, err := kubernetes.NewWithConfig(
+		kubernetes.WithRESTConfig(config),
+		kubernetes.WithClientOptions(client.Options{Scheme: kubernetes.SeedScheme}),
+		kubernetes.WithDisabledCachedClient(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("client of the seed: %w", err)
+	}
+
+	garden, err := client.New(config, client.Options{Scheme: kubernetes.GardenScheme})
+	if err != nil {
+		return nil, fmt.Errorf("client of the garden: %w", err)
+	}
+
+	return &Driver{machine: machine, progress: progress, log: log, seed: seed, garden: garden}, nil
+}
+
+// hint says how a person looks into the seed.
+func (d *Driver) hint(args string) string {
+	return fmt.Sprintf("`go run ./test/landscape kubectl seed %s`", args)
+}
+
+// PrepareGarden makes the seed and the garden ready for the extension's installation.
+func (d *Driver) PrepareGarden(ctx context.Context) error {
+	steps := []struct {
+		title string
+		run   func(context.Context) error
+	}{
+		{"seed: CRDs, namespaces, priority classes", d.prepareSeed},
+		{"garden: gardener-apiserver", d.deployGarden},
+		{"garden: cloud profile, project, seed", d.prepareGarden},
+	}
+
+	for _, step := range steps {
+		if err := d.progress.Step(ctx, step.title, step.run); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}

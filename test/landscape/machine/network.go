@@ -1,0 +1,281 @@
+// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-License-Identifier: Apache-2.0
+
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Link is an Ethernet segment: a bridge in the router's namespace. The router forwards between links.
+type Link string
+
+// The links of the landscape.
+const (
+	// SeedLink joins the control planes and the seed's node.
+	SeedLink Link = "seed"
+	// ShootLink joins the shoot's nodes.
+	ShootLink Link = "shoot"
+	// OutsideLink joins hosts that have nothing to do with Kubernetes, "the Internet".
+	OutsideLink Link = "outside"
+)
+
+// Links are all of them.
+var Links = []Link{SeedLink, ShootLink, OutsideLink}
+
+// RouterName is the host that forwards between links and plays the infrastructure's network.
+const RouterName = "router"
+
+const mtu = 1500
+
+func (k Link) bridge() string { return "br-" + string(k) }
+
+// Router gives the handle on the router.
+func (l *Landscape) Router() *Host { return l.Host(RouterName) }
+
+// StartRouter brings up the router with its links; no link has an address yet.
+func (l *Landscape) StartRouter(ctx context.Context) (*Host, error) {
+	if err := l.prepare(); err != nil {
+		return nil, err
+	}
+	r := l.Router()
+	if err := r.group().Make(); err != nil {
+		return nil, err
+	}
+	if err := ensureNetNS(r.NetNS()); err != nil {
+		return nil, err
+	}
+	for _, link := range Links {
+		if err := ensureBridge(r.NetNS(), link.bridge()); err != nil {
+			return nil, fmt.Errorf("link %s: %w", link, err)
+		}
+	}
+	return r, ctx.Err()
+}
+
+// SetGateway gives the router its addresses on a link: exactly these, each with the length of the link's prefix.
+func (l *Landscape) SetGateway(_ context.Context, link Link, addresses ...netip.Prefix) error {
+	return within(l.Router().NetNS(), func(k *netlink.Handle) error {
+		return setAddresses(k, link.bridge(), addresses)
+	})
+}
+
+// Route is a way to a prefix.
+type Route struct {
+	// Dst is where to.
+	Dst netip.Prefix
+	// Via is the next router.
+	Via netip.Addr
+}
+
+// Routes lists a host's routes that lead over another host, default routes included.
+func (h *Host) Routes(_ context.Context) ([]Route, error) {
+	var routes []Route
+	err := within(h.NetNS(), func(k *netlink.Handle) error {
+		for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+			list, err := k.RouteList(nil, family)
+			if err != nil {
+				return err
+			}
+			for _, r := range list {
+				via, ok := netip.AddrFromSlice(r.Gw)
+				if dst, valid := prefixOf(r.Dst, family); ok && valid {
+					routes = append(routes, Route{Dst: dst, Via: via.Unmap()})
+				}
+			}
+		}
+		return nil
+	})
+	return routes, err
+}
+
+// AddRoute adds or replaces a host's route.
+func (h *Host) AddRoute(_ context.Context, dst netip.Prefix, via netip.Addr) error {
+	return within(h.NetNS(), func(k *netlink.Handle) error {
+		err := k.RouteReplace(&netlink.Route{Dst: ipNet(dst), Gw: via.AsSlice()})
+		if err != nil {
+			return fmt.Errorf("route to %s via %s on %s: %w", dst, via, h.Name, err)
+		}
+		return nil
+	})
+}
+
+// DeleteRoute removes a host's route; it is no error if there is none.
+func (h *Host) DeleteRoute(_ context.Context, dst netip.Prefix) error {
+	return within(h.NetNS(), func(k *netlink.Handle) error {
+		err := k.RouteDel(&netlink.Route{Dst: ipNet(dst)})
+		if err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("removing route to %s on %s: %w", dst, h.Name, err)
+		}
+		return nil
+	})
+}
+
+// plug makes the host's network namespace and its eth0 on the link.
+func (h *Host) plug(cfg HostConfig) error {
+	if err := ensureNetNS(h.NetNS()); err != nil {
+		return err
+	}
+	return within(h.NetNS(), func(k *netlink.Handle) error {
+		if err := h.ensureEth0(k, cfg.Link); err != nil {
+			return err
+		}
+		if err := setAddresses(k, "eth0", cfg.Addresses); err != nil {
+			return err
+		}
+		for _, gw := range cfg.Gateways {
+			dst := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+			if gw.Is4() {
+				dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+			}
+			if err := k.RouteReplace(&netlink.Route{Dst: ipNet(dst), Gw: gw.AsSlice()}); err != nil {
+				return fmt.Errorf("default route via %s: %w", gw, err)
+			}
+		}
+		return nil
+	})
+}
+
+// ensureEth0 makes the veth pair between the host and the router.
+func (h *Host) ensureEth0(k *netlink.Handle, link Link) error {
+	if _, err := k.LinkByName("eth0"); err == nil {
+		return nil
+	}
+	router := h.l.Router().NetNS()
+	fd, err := openNetNS(router)
+	if err != nil {
+		return fmt.Errorf("the router is not up: %w", err)
+	}
+	defer fd.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = "eth0", mtu
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: portName(h.Name), PeerNamespace: netlink.NsFd(int(fd))}
+	if err := k.LinkAdd(veth); err != nil {
+		return fmt.Errorf("eth0: %w", err)
+	}
+	err = within(router, func(k *netlink.Handle) error {
+		port, err := k.LinkByName(portName(h.Name))
+		if err != nil {
+			return err
+		}
+		bridge, err := k.LinkByName(link.bridge())
+		if err != nil {
+			return err
+		}
+		return errors.Join(k.LinkSetMTU(port, mtu), k.LinkSetMaster(port, bridge), k.LinkSetUp(port))
+	})
+	if err != nil {
+		return fmt.Errorf("port on link %s: %w", link, err)
+	}
+	eth0, err := k.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	return k.LinkSetUp(eth0)
+}
+
+// unplug removes what is left of a host's cable at the router, for a namespace that some process still holds.
+func (l *Landscape) unplug(host string) error {
+	if !netnsExists(l.Router().NetNS()) {
+		return nil
+	}
+	return within(l.Router().NetNS(), func(k *netlink.Handle) error {
+		port, err := k.LinkByName(portName(host))
+		if errors.As(err, &netlink.LinkNotFoundError{}) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// it goes by itself, a moment after its namespace
+		if err := k.LinkDel(port); err != nil && !errors.Is(err, syscall.ENODEV) {
+			return err
+		}
+		return nil
+	})
+}
+
+// portName is the router's end of a host's cable; interface names have at most 15 characters.
+func portName(host string) string { return "p-" + host }
+
+func ensureBridge(ns, name string) error {
+	return within(ns, func(k *netlink.Handle) error {
+		if _, err := k.LinkByName(name); err == nil {
+			return nil
+		}
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.MTU = name, mtu
+		if err := k.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+			return err
+		}
+		bridge, err := k.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		return k.LinkSetUp(bridge)
+	})
+}
+
+// setAddresses makes the interface's global addresses exactly those given, new ones before old ones go.
+func setAddresses(k *netlink.Handle, device string, addresses []netip.Prefix) error {
+	link, err := k.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("%s: %w", device, err)
+	}
+	for _, a := range addresses {
+		n := &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}
+		address := &netlink.Addr{IPNet: n}
+		if a.Addr().Is6() {
+			// duplicate detection would keep the address from being used for a second
+			address.Flags = unix.IFA_F_NODAD
+		}
+		if err := k.AddrReplace(link, address); err != nil {
+			return fmt.Errorf("address %s on %s: %w", a, device, err)
+		}
+	}
+	have, err := k.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("addresses of %s: %w", device, err)
+	}
+	for _, h := range have {
+		ip, _ := netip.AddrFromSlice(h.IP)
+		ones, _ := h.Mask.Size()
+		if ip = ip.Unmap(); ip.IsLinkLocalUnicast() || slices.Contains(addresses, netip.PrefixFrom(ip, ones)) {
+			continue
+		}
+		if err := k.AddrDel(link, &h); err != nil {
+			return fmt.Errorf("removing address %s from %s: %w", ip, device, err)
+		}
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	p = p.Masked()
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// prefixOf converts a route's destination; netlink gives nil for a default route in some versions.
+func prefixOf(n *net.IPNet, family int) (netip.Prefix, bool) {
+	if n == nil {
+		if family == netlink.FAMILY_V4 {
+			return netip.PrefixFrom(netip.IPv4Unspecified(), 0), true
+		}
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0), true
+	}
+	ip, ok := netip.AddrFromSlice(n.IP)
+	ones, _ := n.Mask.Size()
+	if family == netlink.FAMILY_V4 {
+		ip = ip.Unmap()
+	}
+	return netip.PrefixFrom(ip, ones), ok
+}

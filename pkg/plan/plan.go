@@ -7,7 +7,10 @@
 package plan
 
 import (
+	"fmt"
+	"math/big"
 	"net/netip"
+	"strings"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
@@ -95,8 +98,13 @@ type Plan struct {
 	// NodeRanges say how each node's pod ranges are made, one a family of the pods, in the order of IPFamilies.
 	NodeRanges []NodeRange
 	Capacity   map[prefix.Family]Capacity
-	// NodeMaskIPv6 is the nodeCIDRMaskSize that the Shoot should have for IPv6, 0 if it has no IPv6 pods.
+	// NodeMaskIPv6 is the nodeCIDRMaskSize that the Shoot should have for IPv6, 0 if it has no IPv6 pods. It lies between 64 and
+	// 124, which is what Gardener accepts, even where a node's pod range is longer or shorter.
 	NodeMaskIPv6 int
+	// PodSupernet is what is published as the pods range of its family if nobody reports one.
+	PodSupernet netip.Prefix
+	// SeedNetworks are the Seed's ranges, for the check of what is reserved later.
+	SeedNetworks []netip.Prefix
 	Warnings     []Warning
 }
 
@@ -114,10 +122,106 @@ type Published struct {
 }
 
 // Build makes the plan, or reports every rule that the ranges break (an ErrorList).
-func Build(ranges keyword.Ranges, facts Facts) (Plan, error) { panic("not written yet") }
+func Build(ranges keyword.Ranges, facts Facts) (Plan, error) {
+	b := &builder{
+		facts: facts,
+		asked: map[keyword.Name]keyword.Range{},
+		plan: Plan{
+			Ranges:       ranges,
+			Fixed:        map[Key]netip.Prefix{},
+			Capacity:     map[prefix.Family]Capacity{},
+			PodSupernet:  facts.PodSupernet,
+			SeedNetworks: facts.SeedNetworks,
+		},
+	}
+	for _, n := range keyword.Names() {
+		if r := ranges.Get(n); r != nil {
+			b.asked[n] = *r
+		} else {
+			b.asked[n] = keyword.Range{Values: []keyword.Value{{Word: keyword.Custom}}}
+		}
+	}
+	b.families()
+	b.requests()
+	b.nodeRanges()
+	b.errs = append(b.errs, b.plan.conflicts(b.plan.known(facts.Reserved))...)
+	b.warn()
+	if err := b.errs.OrNil(); err != nil {
+		return Plan{}, err
+	}
+	return b.plan, nil
+}
 
-// Publish merges the fixed ranges with the reserved ones: the first child of PublishedBits of every reservation.
-func (p Plan) Publish(reserved map[Key]netip.Prefix) (Published, error) { panic("not written yet") }
+// builder holds what the steps of Build share.
+type builder struct {
+	facts Facts
+	// asked are the ranges; one that was not given is custom, for somebody else has to bring it.
+	asked map[keyword.Name]keyword.Range
+	plan  Plan
+	errs  ErrorList
+}
 
-// Adoptable tells whether a range that the infrastructure provider reports satisfies the range asked for.
-func (p Plan) Adoptable(k Key, reported netip.Prefix) error { panic("not written yet") }
+func (b *builder) fail(e Error) { b.errs = append(b.errs, e) }
+
+func (b *builder) warnf(n keyword.Name, format string, args ...any) {
+	b.plan.Warnings = append(b.plan.Warnings, Warning{Range: n, Message: fmt.Sprintf(format, args...)})
+}
+
+// requests sorts the values into those that name a prefix by themselves and those for which one must be reserved.
+func (b *builder) requests() {
+	for _, n := range keyword.Names() {
+		for _, v := range b.asked[n].Values {
+			k := Key{Range: n, Family: v.Family()}
+			if p, ok := v.Fixed(n); ok {
+				b.plan.Fixed[k] = p
+				continue
+			}
+			r := Request{Key: k, Bits: v.Effective(n), PublishedBits: publishedBits(k, v.Effective(n))}
+			switch v.Word {
+			case keyword.V6Global:
+				r.Scope = Global
+			case keyword.V6Private:
+				r.Scope = Private
+			default:
+				continue
+			}
+			b.plan.Requests = append(b.plan.Requests, r)
+		}
+	}
+	b.sharedULA()
+}
+
+// ULABits is the length of the prefix that RFC 4193 draws: a private request of this length draws one of its own, longer ones are
+// cut from one that the whole shoot shares.
+const ULABits = 48
+
+// sharedULA checks that the private ranges longer than /48 fit together in the one /48 that is drawn for the shoot.
+func (b *builder) sharedULA() {
+	var (
+		sum   = new(big.Int)
+		texts []string
+		last  Request
+	)
+	for _, r := range b.plan.Requests {
+		if r.Scope == Private && r.Bits > ULABits {
+			sum.Add(sum, new(big.Int).Lsh(big.NewInt(1), uint(128-r.Bits))) //nolint:gosec // the language allows /48 to /112
+			texts = append(texts, fmt.Sprintf("%s /%d", r.Range, r.Bits))
+			last = r
+		}
+	}
+	if sum.Cmp(new(big.Int).Lsh(big.NewInt(1), 128-ULABits)) > 0 {
+		b.fail(b.at(last.Key, "ula-space", fmt.Sprintf("%s do not fit together in the one /48 that is drawn for the shoot", strings.Join(texts, ", ")),
+			"ask for longer prefixes, or for /48, which draws one of its own"))
+	}
+}
+
+// servicesBits is the least length at which services are published: kube-apiserver rejects more than 20 bits before 1.34, and
+// once crashed with more than 16.
+const servicesBits = 112
+
+func publishedBits(k Key, bits int) int {
+	if k.Range == keyword.Services && k.Family == prefix.IPv6 {
+		return max(bits, servicesBits)
+	}
+	return bits
+}

@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+)
+
+// CheckUpdate reports what an update may not change: the meaning of pods and services, and that of nodes other than to a wider
+// range (rule 9). Two texts mean the same if they differ in what is a default or documentation only. A range that was not given
+// before may be given.
+func CheckUpdate(old, updated keyword.Ranges) error {
+	var errs ErrorList
+	for _, n := range keyword.Names() {
+		was, is := old.Get(n), updated.Get(n)
+		if was == nil || sameMeaning(n, was, is) {
+			continue
+		}
+		if is == nil {
+			errs = append(errs, Error{Range: n, Rule: RuleUpdate, Msg: fmt.Sprintf("the range was %s and cannot be taken back", was), Suggestion: "write " + was.String()})
+			continue
+		}
+		if n != keyword.Nodes {
+			errs = append(errs, errorAt(is, Key{Range: n}, RuleUpdate, fmt.Sprintf("the range was %s, and what it means cannot be changed", was), "write "+was.String()))
+			continue
+		}
+		errs = append(errs, checkNodes(*was, *is)...)
+	}
+	return errs.OrNil()
+}
+
+func sameMeaning(n keyword.Name, a, b *keyword.Range) bool {
+	return a != nil && b != nil && slices.Equal(meaning(n, *a), meaning(n, *b))
+}
+
+// meaning is what is left of a range when defaults are filled in and documentation is taken out. nov4 beside custom is no
+// documentation: it takes a family away.
+func meaning(n keyword.Name, r keyword.Range) []keyword.Value {
+	custom := slices.ContainsFunc(r.Values, func(v keyword.Value) bool { return v.Word == keyword.Custom })
+	var vs []keyword.Value
+	for _, v := range r.Values {
+		if v.None() && !custom {
+			continue
+		}
+		if v.Word != keyword.V4Private && !v.CIDR.IsValid() {
+			v.Size = v.Effective(n)
+		}
+		vs = append(vs, v)
+	}
+	if n != keyword.Services || custom { // the order of services is the order of the Shoot's families, which the others follow
+		slices.SortFunc(vs, func(a, b keyword.Value) int { return int(a.Family()) - int(b.Family()) })
+	}
+	return vs
+}
+
+func checkNodes(was, is keyword.Range) ErrorList {
+	var errs ErrorList
+	for _, f := range []prefix.Family{prefix.IPv6, prefix.IPv4} {
+		old, had := was.Value(f)
+		if !had {
+			continue // another family makes nodes wider
+		}
+		v, has := is.Value(f)
+		if has && wider(old, v) {
+			continue
+		}
+		errs = append(errs, errorAt(&is, Key{keyword.Nodes, f}, RuleUpdate, fmt.Sprintf("the range was %s; nodes may be widened, but not be changed otherwise", was), "write "+was.String()))
+	}
+	return errs
+}
+
+// wider tells whether everything that old asked for is in what the new value asks for.
+func wider(old, v keyword.Value) bool {
+	if old.NodePrefix != v.NodePrefix || old.Word != v.Word {
+		return false
+	}
+	if old.CIDR.IsValid() {
+		return prefix.Covers(v.CIDR, old.CIDR)
+	}
+	return v.Effective(keyword.Nodes) <= old.Effective(keyword.Nodes)
+}

@@ -25,7 +25,7 @@ func addDefaultingFuncs(scheme *runtime.Scheme) error {
 }
 
 // SetDefaults_ControllerConfiguration fills in what the operator left open.
-func SetDefaults_ControllerConfiguration(obj *ControllerConfiguration) { //nolint:revive // defaulter-gen finds the function by this name
+func SetDefaults_ControllerConfiguration(obj *ControllerConfiguration) {
 	if obj.ClientConnection == nil {
 		obj.ClientConnection = &componentbaseconfigv1alpha1.ClientConnectionConfiguration{}
 	}
@@ -36,7 +36,7 @@ func SetDefaults_ControllerConfiguration(obj *ControllerConfiguration) { //nolin
 
 // SetDefaults_ClientConnectionConfiguration gives the client to the seed the rates that Gardener's own extensions use: one
 // client serves every shoot of the seed.
-func SetDefaults_ClientConnectionConfiguration(obj *componentbaseconfigv1alpha1.ClientConnectionConfiguration) { //nolint:revive // defaulter-gen finds the function by this name
+func SetDefaults_ClientConnectionConfiguration(obj *componentbaseconfigv1alpha1.ClientConnectionConfiguration) {
 	if obj.QPS == 0.0 {
 		obj.QPS = 100.0
 	}
@@ -47,7 +47,7 @@ func SetDefaults_ClientConnectionConfiguration(obj *componentbaseconfigv1alpha1.
 
 // SetDefaults_Pool fills in the greatest length that a pool gives out. The least one is left open: it follows from the
 // prefixes, which are only known to be prefixes after validation.
-func SetDefaults_Pool(obj *Pool) { //nolint:revive // defaulter-gen finds the function by this name
+func SetDefaults_Pool(obj *Pool) {
 	if obj.MaxPrefixLength == nil {
 		obj.MaxPrefixLength = ptr.To(DefaultMaxPrefixLength)
 	}

@@ -10,6 +10,7 @@ import (
 )
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+// +kubebuilder:object:root=true
 
 // ControllerConfiguration configures gardener-extension-networking-ipv6.
 type ControllerConfiguration struct {

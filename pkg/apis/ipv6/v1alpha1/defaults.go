@@ -15,7 +15,7 @@ func addDefaultingFuncs(scheme *runtime.Scheme) error {
 
 // SetDefaults_NetworkConfig fills in how packets travel where the Shoot owner left it open. The ranges have no defaults: what
 // an absent range means depends on the others and is the plan's business.
-func SetDefaults_NetworkConfig(obj *NetworkConfig) { //nolint:revive // defaulter-gen finds the function by this name
+func SetDefaults_NetworkConfig(obj *NetworkConfig) {
 	if obj.Routing == nil {
 		obj.Routing = &Routing{}
 	}

@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// +genclient
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+// +kubebuilder:object:root=true
 
 // NetworkConfig is the Shoot's spec.networking.providerConfig for network type "ipv6".
 type NetworkConfig struct {
@@ -96,6 +96,7 @@ type SnatToUpstreamDNS struct {
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+// +kubebuilder:object:root=true
 
 // NetworkStatus is the providerStatus of the Network resource.
 type NetworkStatus struct {
@@ -127,6 +128,7 @@ type RangeStatus struct {
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+// +kubebuilder:object:root=true
 
 // NetworkState is what Network.status.state carries across a control-plane migration.
 type NetworkState struct {

@@ -66,11 +66,11 @@ const ConditionBound = "Bound"
 // FinalizerReservation keeps a PrefixReservation until its prefix was given back.
 const FinalizerReservation = "ipv6.networking.extensions.gardener.cloud/reservation"
 
-// +genclient
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=pfxres,categories={all}
+// +kubebuilder:metadata:annotations="resources.gardener.cloud/keep-object=true"
 // +kubebuilder:printcolumn:name="Range",type=string,JSONPath=`.spec.range`
 // +kubebuilder:printcolumn:name="Scope",type=string,JSONPath=`.spec.scope`
 // +kubebuilder:printcolumn:name="Length",type=integer,JSONPath=`.spec.prefixLength`
@@ -91,6 +91,7 @@ type PrefixReservation struct {
 	// Spec is the intent; it is immutable.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable: a reservation is never resized or moved, make another one"
 	Spec PrefixReservationSpec `json:"spec"`
+	// Status is what became of it.
 	// +optional
 	Status PrefixReservationStatus `json:"status,omitempty"`
 }
@@ -98,6 +99,10 @@ type PrefixReservation struct {
 // PrefixReservationSpec is the intent to hold a prefix.
 // +kubebuilder:validation:XValidation:rule="self.publishedLength >= self.prefixLength",message="publishedLength must be at least prefixLength: what is published is a part of what is reserved"
 // +kubebuilder:validation:XValidation:rule="self.family == 'IPv6' || self.prefixLength <= 32",message="prefixLength must be at most 32 for IPv4"
+// +kubebuilder:validation:XValidation:rule="self.family == 'IPv6' || self.publishedLength <= 32",message="publishedLength must be at most 32 for IPv4"
+// +kubebuilder:validation:XValidation:rule="self.scope != 'Private' || !has(self.pool)",message="pool must be absent for scope Private: such prefixes are drawn at random, from no pool"
+// +kubebuilder:validation:XValidation:rule="!has(self.adopt) || (isCIDR(self.adopt) && cidr(self.adopt) == cidr(self.adopt).masked())",message="adopt must be a CIDR whose host bits are zero"
+// +kubebuilder:validation:XValidation:rule="!has(self.adopt) || !isCIDR(self.adopt) || cidr(self.adopt).ip().family() == (self.family == 'IPv6' ? 6 : 4)",message="adopt must be of the reservation's family"
 type PrefixReservationSpec struct {
 	// Range that the prefix is for.
 	Range RangeName `json:"range"`
@@ -114,9 +119,12 @@ type PrefixReservationSpec struct {
 	// +kubebuilder:validation:Maximum=128
 	PublishedLength int32 `json:"publishedLength"`
 	// Pool names the operator's pool to take it from; empty: any that fits.
+	// +kubebuilder:validation:MinLength=1
 	// +optional
 	Pool string `json:"pool,omitempty"`
 	// Adopt is a prefix that the infrastructure provider reports by itself. It is recorded and never released.
+	// +kubebuilder:validation:MaxLength=43
+	// +kubebuilder:validation:MinLength=1
 	// +optional
 	Adopt string `json:"adopt,omitempty"`
 	// Owner identifies for whom the prefix is held.
@@ -136,7 +144,9 @@ type ReservationOwner struct {
 }
 
 // PrefixReservationStatus is what became of the intent.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || oldSelf.phase != 'Bound' || (has(self.allocated) == has(oldSelf.allocated) && (!has(self.allocated) || self.allocated == oldSelf.allocated) && has(self.published) == has(oldSelf.published) && (!has(self.published) || self.published == oldSelf.published))",message="allocated and published never change once the prefix is bound: nodes, pods and services have addresses from it"
 type PrefixReservationStatus struct {
+	// Phase is where the reservation stands.
 	// +optional
 	Phase ReservationPhase `json:"phase,omitempty"`
 	// Backend that holds the prefix: pool, ula, adopted or the name of a cloud's IPAM.
@@ -157,6 +167,7 @@ type PrefixReservationStatus struct {
 	// QuarantinedUntil is set in phase Quarantined.
 	// +optional
 	QuarantinedUntil *metav1.Time `json:"quarantinedUntil,omitempty"`
+	// Conditions tell why the reservation stands where it stands.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

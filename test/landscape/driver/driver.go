@@ -26,6 +26,8 @@ type Machine interface {
 	Image(name string) string
 	// SeedNetworks are the seed's ranges.
 	SeedNetworks() Networks
+	// ShootAPIAddress is an address that is routed to the seed's node, for the Shoot's API server.
+	ShootAPIAddress() netip.Addr
 	// SeedEtcdEndpoint is the URL of the seed's etcd, as its pods reach it.
 	SeedEtcdEndpoint() string
 	// SeedConfig is an administrator's access to the seed.

@@ -29,6 +29,8 @@ const (
 	gardenerAPIServer = "gardener-apiserver"
 	// kubernetesVersion of everything on the landscape.
 	kubernetesVersion = "1.36.3"
+	// gardenerVersion is that of the components used here.
+	gardenerVersion = "v1.150.0"
 )
 
 // gardenerAPIs are the group versions that gardener-apiserver serves.

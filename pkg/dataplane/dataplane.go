@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dataplane is what the kernel of a node shall look like, in types of its own: a pod's wire (a veth pair with one address a
+// family and no bridge), the node's routes and sysctls, the masquerading of IPv4. It decides; the adapters below it
+// (dataplane/netlink, dataplane/nft) act, each taking a whole desired state, adding before deleting, and touching only what bears our
+// mark: the protocol number of routes, the prefix of interfaces, the name of the nft table.
+package dataplane
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+)
+
+// The marks, numbers that iproute2's rt_protos leaves free.
+const (
+	// ProtocolNode marks the routes of State.
+	ProtocolNode uint8 = 146
+	// ProtocolPod marks the routes to a pod and inside it. They come and go with the pod's wire, not with State.
+	ProtocolPod uint8 = 147
+)
+
+var (
+	// Gateway6 is the pods' IPv6 gateway: the same link-local address at the host's end of every wire.
+	Gateway6 = netip.MustParseAddr("fe80::1")
+	// Gateway4 is the pods' IPv4 gateway. No interface holds it; a permanent neighbour entry stands for it.
+	Gateway4 = netip.MustParseAddr("169.254.1.1")
+)
+
+// MAC is an Ethernet address.
+type MAC [6]byte
+
+// String is the usual form with colons.
+func (m MAC) String() string {
+	out := hex.EncodeToString(m[:1])
+	for _, b := range m[1:] {
+		out += ":" + hex.EncodeToString([]byte{b})
+	}
+	return out
+}
+
+// Sysctl is a file under /proc/sys.
+type Sysctl struct {
+	// Path has slashes, since interface names may have dots: "net/ipv6/conf/eth0/accept_ra".
+	Path  string
+	Value string
+}
+
+// RouteType says what happens to packets.
+type RouteType uint8
+
+// The route types.
+const (
+	Unicast RouteType = iota
+	// Unreachable answers with an ICMP error.
+	Unreachable
+)
+
+// Route is an entry of the main table. It is comparable.
+type Route struct {
+	Dst  netip.Prefix
+	Type RouteType
+	// Via is the next hop; the zero value if Dst is on the link.
+	Via netip.Addr
+	// Device is the interface's name; empty for Unreachable.
+	Device string
+	// OnLink means that Via is a neighbour, whatever the other routes say.
+	OnLink bool
+	// Metric in the sense of the kernel, the lowest wins; 0 leaves it to the kernel (1024 in IPv6).
+	Metric int
+	// Protocol is the mark.
+	Protocol uint8
+}
+
+// String is like iproute2's.
+func (r Route) String() string {
+	s := r.Dst.String()
+	if r.Type == Unreachable {
+		s = "unreachable " + s
+	}
+	if r.Via.IsValid() {
+		s += " via " + r.Via.String()
+	}
+	if r.Device != "" {
+		s += " dev " + r.Device
+	}
+	s += fmt.Sprintf(" proto %d", r.Protocol)
+	if r.Metric != 0 {
+		s += fmt.Sprintf(" metric %d", r.Metric)
+	}
+	if r.OnLink {
+		s += " onlink"
+	}
+	return s
+}
+
+// Neighbour is a permanent entry of the neighbour table. Such entries are not counted against gc_thresh, and spare the first packet a
+// solicitation.
+type Neighbour struct {
+	Addr netip.Addr
+	MAC  MAC
+}
+
+// ErrNoWire means that there is no interface of that name.
+var ErrNoWire = errors.New("no such wire")
+
+// FoundWire is a wire found in the kernel.
+type FoundWire struct {
+	HostInterface string
+	// Owner is the Wire.Owner it was made with.
+	Owner string
+	// Addrs have a route to the wire.
+	Addrs []netip.Addr
+}
+
+// Wirer wires pods. All of its methods are idempotent.
+type Wirer interface {
+	// Wire connects the network namespace as said. What is there and right stays; what is there and wrong is made anew.
+	Wire(ctx context.Context, netns *os.File, w Wire) error
+	// Unwire removes the pair by the name of its host's end, if it is there; with it go its routes and neighbours.
+	Unwire(ctx context.Context, hostInterface string) error
+	// Check returns what differs from the wire, one sentence a finding.
+	Check(ctx context.Context, netns *os.File, w Wire) ([]string, error)
+	// Exists says whether the host's end is there.
+	Exists(ctx context.Context, hostInterface string) (bool, error)
+	// List returns the wires there are.
+	List(ctx context.Context) ([]FoundWire, error)
+}
+
+// Host is the node's own network.
+type Host interface {
+	// Uplink finds the interface that holds one of the node's addresses, else the one of the default route.
+	Uplink(ctx context.Context, node []netip.Addr) (Uplink, error)
+	// Addrs returns the addresses of all of the node's interfaces but link-local ones.
+	Addrs(ctx context.Context) ([]netip.Addr, error)
+	// Neighbour says through which interface an address is reached, and whether without a router.
+	Neighbour(ctx context.Context, a netip.Addr) (device string, onLink bool, err error)
+	// Apply brings sysctls and routes to the desired state.
+	Apply(ctx context.Context, s State) (Changes, error)
+	// ForwardDrops names the firewall chains of others that drop forwarded packets by default.
+	ForwardDrops(ctx context.Context) ([]string, error)
+}
+
+// Masquerader translates the addresses of IPv4 pods. There is none for IPv6.
+type Masquerader interface {
+	// Masquerade brings the table to the desired state; nil removes it.
+	Masquerade(ctx context.Context, m *Masquerade) error
+}
+
+// Masquerade says which packets leave under the node's address.
+type Masquerade struct {
+	// Sources are the node's IPv4 pod ranges.
+	Sources []netip.Prefix
+	// Except are destinations that see the pods' own addresses.
+	Except []netip.Prefix
+}

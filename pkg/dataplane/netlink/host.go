@@ -1,0 +1,192 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package netlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	nl "github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+)
+
+// Uplink implements dataplane.Host.
+func (k *Kernel) Uplink(_ context.Context, node []netip.Addr) (dataplane.Uplink, error) {
+	link, err := uplink(node)
+	if err != nil {
+		return dataplane.Uplink{}, err
+	}
+	u := dataplane.Uplink{Name: link.Attrs().Name, MTU: link.Attrs().MTU}
+	dir := "net/ipv6/conf/" + u.Name + "/"
+	if ra, err := get(dir + "accept_ra"); err == nil {
+		forwarding, err := get(dir + "forwarding")
+		if err != nil {
+			return dataplane.Uplink{}, err
+		}
+		u.HasIPv6 = true
+		u.AcceptRA, err = strconv.Atoi(ra)
+		if err != nil {
+			return dataplane.Uplink{}, fmt.Errorf("sysctl %saccept_ra: %w", dir, err)
+		}
+		u.Forwarding, err = strconv.Atoi(forwarding)
+		if err != nil {
+			return dataplane.Uplink{}, fmt.Errorf("sysctl %sforwarding: %w", dir, err)
+		}
+		u.FromRA, err = fromRA(link)
+		if err != nil {
+			return dataplane.Uplink{}, err
+		}
+	}
+	return u, nil
+}
+
+func uplink(node []netip.Addr) (nl.Link, error) {
+	found, err := dump(func() ([]nl.Addr, error) { return nl.AddrList(nil, nl.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, want := range node {
+		for _, a := range found {
+			if addr(a.IP) != want {
+				continue
+			}
+			link, err := nl.LinkByIndex(a.LinkIndex)
+			if err != nil {
+				return nil, fmt.Errorf("interface of %s: %w", want, err)
+			}
+			// An address on the loopback is reached through whatever the default route says.
+			if link.Attrs().Flags&unix.IFF_LOOPBACK == 0 && link.Type() != "dummy" {
+				return link, nil
+			}
+		}
+	}
+	for _, f := range []int{nl.FAMILY_V6, nl.FAMILY_V4} {
+		defaults, err := dump(func() ([]nl.Route, error) { return nl.RouteListFiltered(f, &nl.Route{}, nl.RT_FILTER_DST) })
+		if err != nil {
+			return nil, fmt.Errorf("list default routes: %w", err)
+		}
+		for _, r := range defaults {
+			if r.LinkIndex > 0 && r.Type == unix.RTN_UNICAST {
+				return nl.LinkByIndex(r.LinkIndex)
+			}
+		}
+	}
+	return nil, fmt.Errorf("no uplink: no interface holds any of the node's addresses %v, and there is no default route", node)
+}
+
+// fromRA looks for what router advertisements leave: routes of their protocol, addresses that are not for ever.
+func fromRA(link nl.Link) (bool, error) {
+	found, err := dump(func() ([]nl.Route, error) {
+		return nl.RouteListFiltered(nl.FAMILY_V6, &nl.Route{LinkIndex: link.Attrs().Index}, nl.RT_FILTER_OIF)
+	})
+	if err != nil {
+		return false, fmt.Errorf("list routes: %w", err)
+	}
+	for _, r := range found {
+		if r.Protocol == unix.RTPROT_RA {
+			return true, nil
+		}
+	}
+	addrs, err := dump(func() ([]nl.Addr, error) { return nl.AddrList(link, nl.FAMILY_V6) })
+	if err != nil {
+		return false, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if a.Flags&unix.IFA_F_PERMANENT == 0 && addr(a.IP).IsGlobalUnicast() {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Addrs implements dataplane.Host.
+func (k *Kernel) Addrs(context.Context) ([]netip.Addr, error) {
+	found, err := dump(func() ([]nl.Addr, error) { return nl.AddrList(nil, nl.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	var out []netip.Addr
+	for _, a := range found {
+		if ip := addr(a.IP); ip.IsGlobalUnicast() {
+			out = append(out, ip)
+		}
+	}
+	return out, nil
+}
+
+// Neighbour implements dataplane.Host.
+func (k *Kernel) Neighbour(_ context.Context, a netip.Addr) (device string, onLink bool, err error) {
+	found, err := nl.RouteGet(a.AsSlice())
+	if err != nil {
+		return "", false, fmt.Errorf("way to %s: %w", a, err)
+	}
+	for _, r := range found {
+		if r.Type != unix.RTN_UNICAST {
+			return "", false, nil
+		}
+		device, err := nameOf(r.LinkIndex)
+		return device, r.Gw == nil && device != "", err
+	}
+	return "", false, nil
+}
+
+// Apply implements dataplane.Host. It goes on after an error, so that one peer's route does not stop the others'.
+func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes, error) {
+	var done dataplane.Changes
+	for _, c := range s.Sysctls {
+		changed, err := set(c)
+		if err != nil {
+			return done, err // the order matters
+		}
+		if changed {
+			done.Sysctls = append(done.Sysctls, c)
+		}
+	}
+	have, err := routes(dataplane.ProtocolNode, nil, nl.FAMILY_V6, nl.FAMILY_V4)
+	if err != nil {
+		return done, err
+	}
+	todo := dataplane.DiffRoutes(have, s.Routes)
+	var errs []error
+	each := func(routes []dataplane.Route, what string, do func(*nl.Route) error) (ok []dataplane.Route) {
+		for _, r := range routes {
+			kr, err := toKernel(r, indexOf)
+			if err == nil {
+				err = do(kr)
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s route %s: %w", what, r, err))
+				continue
+			}
+			ok = append(ok, r)
+		}
+		return ok
+	}
+	done.Added = each(todo.Added, "add", add)
+	done.Replaced = each(todo.Replaced, "replace", nl.RouteReplace)
+	done.Deleted = each(todo.Deleted, "delete", remove)
+	return done, errors.Join(errs...)
+}
+
+func add(r *nl.Route) error {
+	err := nl.RouteAdd(r)
+	if errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("someone else's route is in its place: %w", err)
+	}
+	return err
+}
+
+// remove deletes a route that may have gone with its interface.
+func remove(r *nl.Route) error {
+	if err := nl.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Package netlink brings a node's kernel to the desired states of package dataplane, through rtnetlink and /proc/sys.
+package netlink
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	nl "github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"go4.org/netipx"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+)
+
+// Kernel is a dataplane.Wirer and a dataplane.Host. It works in the network namespace of the process.
+type Kernel struct{}
+
+// New returns the kernel of this machine.
+func New() *Kernel { return &Kernel{} }
+
+// within runs f on a thread inside the network namespace. f must not start goroutines that use the network.
+func within(ns *os.File, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		own, err := netns.Get()
+		if err != nil {
+			done <- fmt.Errorf("own network namespace: %w", err)
+			return
+		}
+		defer own.Close() //nolint:errcheck // nothing was written
+		if err := netns.Set(netns.NsHandle(ns.Fd())); err != nil {
+			done <- fmt.Errorf("enter network namespace %s: %w", ns.Name(), err)
+			return
+		}
+		err = f()
+		if back := netns.Set(own); back == nil {
+			runtime.UnlockOSThread()
+		} // else the goroutine ends locked, and the runtime ends the thread with it
+		done <- err
+	}()
+	return <-done
+}
+
+// attempts at a dump that others' changes interrupt.
+const attempts = 10
+
+// dump repeats a listing that was interrupted: what it returned may lack entries.
+func dump[T any](list func() ([]T, error)) ([]T, error) {
+	var out []T
+	var err error
+	for range attempts {
+		if out, err = list(); !errors.Is(err, nl.ErrDumpInterrupted) {
+			return out, err
+		}
+	}
+	return nil, err
+}
+
+// set writes a sysctl unless it has the value already, and says whether it wrote. /proc/sys may be read-only where all is right.
+func set(s dataplane.Sysctl) (bool, error) {
+	is, err := get(s.Path)
+	if err != nil {
+		return false, err
+	}
+	if is == s.Value {
+		return false, nil
+	}
+	if err := os.WriteFile(sysctlFile(s.Path), []byte(s.Value), 0); err != nil { //nolint:gosec // the path is made of kernel names
+		return false, fmt.Errorf("set sysctl %s from %s to %s: %w", s.Path, is, s.Value, err)
+	}
+	return true, nil
+}
+
+func get(path string) (string, error) {
+	out, err := os.ReadFile(sysctlFile(path))
+	if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "net/ipv6/") {
+		if _, no := os.Stat(sysctlFile("net/ipv6")); errors.Is(no, fs.ErrNotExist) {
+			return "", errors.New("/proc/sys/net/ipv6 is missing: the kernel runs without IPv6 (ipv6.disable=1 on its command line?)")
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("read sysctl %s: %w", path, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func sysctlFile(path string) string { return filepath.Join("/proc/sys", path) }
+
+func ipNet(p netip.Prefix) *net.IPNet { return netipx.PrefixIPNet(p) }
+
+func addr(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
+
+func hardware(m dataplane.MAC) net.HardwareAddr { return net.HardwareAddr(m[:]) }
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return nl.FAMILY_V4
+	}
+	return nl.FAMILY_V6
+}

@@ -1,0 +1,181 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package netlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	nl "github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+)
+
+// Wire implements dataplane.Wirer.
+func (k *Kernel) Wire(ctx context.Context, ns *os.File, w dataplane.Wire) error {
+	if err := w.Validate(); err != nil {
+		return fmt.Errorf("wire %s: %w", w.HostInterface, err)
+	}
+	exists, err := k.Exists(ctx, w.HostInterface)
+	if err != nil {
+		return err
+	}
+	if exists {
+		if findings, err := k.Check(ctx, ns, w); err == nil && len(findings) == 0 {
+			return nil
+		}
+		if err := k.Unwire(ctx, w.HostInterface); err != nil {
+			return err
+		}
+	}
+	host, pod := w.Ends()
+	if err := wire(ns, host, pod, w.Owner); err != nil {
+		return errors.Join(fmt.Errorf("wire %s: %w", w.HostInterface, err), k.Unwire(ctx, w.HostInterface))
+	}
+	return nil
+}
+
+// wire makes the pair with the pod's end already in its namespace, so that no half of it is ever seen under a foreign name.
+func wire(ns *os.File, host, pod dataplane.End, owner string) error {
+	attrs := nl.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.HardwareAddr, attrs.Alias = host.Interface, host.MTU, hardware(host.MAC), owner
+	pair := &nl.Veth{
+		LinkAttrs: attrs, PeerName: pod.Interface, PeerHardwareAddr: hardware(pod.MAC), PeerMTU: uint32(pod.MTU),
+		PeerNamespace: nl.NsFd(ns.Fd()),
+	}
+	if err := nl.LinkAdd(pair); err != nil {
+		if errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("the network namespace has an interface %s already", pod.Interface)
+		}
+		return fmt.Errorf("add veth pair: %w", err)
+	}
+	if err := nl.LinkSetAlias(pair, owner); err != nil {
+		return fmt.Errorf("set alias: %w", err)
+	}
+	if err := prepare(host); err != nil {
+		return fmt.Errorf("host's end: %w", err)
+	}
+	if err := within(ns, func() error { return errors.Join(prepare(pod), finish(pod)) }); err != nil {
+		return fmt.Errorf("pod's end: %w", err)
+	}
+	if err := finish(host); err != nil {
+		return fmt.Errorf("host's end: %w", err)
+	}
+	return nil
+}
+
+// prepare sets an end's sysctls and addresses and switches it on.
+func prepare(e dataplane.End) error {
+	link, err := nl.LinkByName(e.Interface)
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", e.Interface, err)
+	}
+	for _, s := range e.Sysctls {
+		if _, err := set(s); err != nil {
+			return err
+		}
+	}
+	for _, p := range e.Addrs {
+		a := &nl.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
+		if p.Addr().Is6() {
+			a.Flags = unix.IFA_F_NODAD
+		}
+		if p.Addr().IsLinkLocalUnicast() {
+			a.Scope = int(nl.SCOPE_LINK)
+		}
+		if err := nl.AddrAdd(link, a); err != nil {
+			return fmt.Errorf("add address %s: %w", p, err)
+		}
+	}
+	if err := nl.LinkSetUp(link); err != nil {
+		return fmt.Errorf("switch %s on: %w", e.Interface, err)
+	}
+	return nil
+}
+
+// finish sets what needs the other end: neighbours and routes.
+func finish(e dataplane.End) error {
+	index, err := indexOf(e.Interface)
+	if err != nil {
+		return err
+	}
+	for _, n := range e.Neighbours {
+		entry := &nl.Neigh{LinkIndex: index, Family: family(n.Addr), State: nl.NUD_PERMANENT, IP: n.Addr.AsSlice(), HardwareAddr: hardware(n.MAC)}
+		if err := nl.NeighSet(entry); err != nil {
+			return fmt.Errorf("add neighbour %s: %w", n.Addr, err)
+		}
+	}
+	for _, r := range e.Routes {
+		kr, err := toKernel(r, func(string) (int, error) { return index, nil })
+		if err != nil {
+			return err
+		}
+		if err := nl.RouteAdd(kr); err != nil {
+			return fmt.Errorf("add route %s: %w", r, err)
+		}
+	}
+	return nil
+}
+
+// Unwire implements dataplane.Wirer.
+func (k *Kernel) Unwire(_ context.Context, hostInterface string) error {
+	if !strings.HasPrefix(hostInterface, agentconfig.HostInterfacePrefix) {
+		return fmt.Errorf("unwire %s: the interface is not ours", hostInterface)
+	}
+	link, err := nl.LinkByName(hostInterface)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("unwire %s: %w", hostInterface, err)
+	}
+	if err := nl.LinkDel(link); err != nil && !missing(err) {
+		return fmt.Errorf("unwire %s: %w", hostInterface, err)
+	}
+	return nil
+}
+
+// Exists implements dataplane.Wirer.
+func (k *Kernel) Exists(_ context.Context, hostInterface string) (bool, error) {
+	_, err := nl.LinkByName(hostInterface)
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("interface %s: %w", hostInterface, err)
+	}
+	return true, nil
+}
+
+// List implements dataplane.Wirer.
+func (k *Kernel) List(context.Context) ([]dataplane.FoundWire, error) {
+	links, err := dump(nl.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	found, err := routes(dataplane.ProtocolPod, nil, nl.FAMILY_V6, nl.FAMILY_V4)
+	if err != nil {
+		return nil, err
+	}
+	addrs := map[string][]netip.Addr{}
+	for _, r := range found {
+		addrs[r.Device] = append(addrs[r.Device], r.Dst.Addr())
+	}
+	var out []dataplane.FoundWire
+	for _, l := range links {
+		a := l.Attrs()
+		if l.Type() == "veth" && strings.HasPrefix(a.Name, agentconfig.HostInterfacePrefix) {
+			out = append(out, dataplane.FoundWire{HostInterface: a.Name, Owner: a.Alias, Addrs: addrs[a.Name]})
+		}
+	}
+	return out, nil
+}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/validation"
 )
 
 var codecs serializer.CodecFactory
@@ -25,7 +26,7 @@ func init() {
 	codecs = serializer.NewCodecFactory(scheme, serializer.EnableStrict)
 }
 
-// Load reads a ControllerConfiguration from a file, as Decode does.
+// Load reads a ControllerConfiguration from a file, as Decode does, and validates it. The error names every mistake.
 func Load(path string) (*v1alpha1.ControllerConfiguration, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -35,16 +36,24 @@ func Load(path string) (*v1alpha1.ControllerConfiguration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("component configuration %s: %w", path, err)
 	}
+	if errs := validation.ValidateControllerConfiguration(config); len(errs) > 0 {
+		return nil, fmt.Errorf("component configuration %s: %w", path, errs.ToAggregate())
+	}
 	return config, nil
 }
 
 // Decode reads a ControllerConfiguration from YAML or JSON and fills in the defaults. It is strict: an unknown or a doubled
 // field is an error. It does not validate.
 func Decode(data []byte) (*v1alpha1.ControllerConfiguration, error) {
-	config := &v1alpha1.ControllerConfiguration{}
 	gvk := v1alpha1.SchemeGroupVersion.WithKind("ControllerConfiguration")
-	if _, _, err := codecs.UniversalDeserializer().Decode(data, nil, config); err != nil {
+	// No target is given: the decoder would take a document without apiVersion and kind for the target's.
+	decoded, _, err := codecs.UniversalDeserializer().Decode(data, nil, nil)
+	if err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", gvk.Kind, err)
+	}
+	config, ok := decoded.(*v1alpha1.ControllerConfiguration)
+	if !ok {
+		return nil, fmt.Errorf("decoding %s: document is of kind %s", gvk.Kind, decoded.GetObjectKind().GroupVersionKind().Kind)
 	}
 	v1alpha1.SetObjectDefaults_ControllerConfiguration(config)
 	config.SetGroupVersionKind(gvk)

@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package pool_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/fake"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/pool"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/reservetest"
+)
+
+func prefixes(texts ...string) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, text := range texts {
+		ps = append(ps, netip.MustParsePrefix(text))
+	}
+	return ps
+}
+
+func request(bits int) reservation.Request {
+	return reservation.Request{Key: plan.Key{Range: keyword.Nodes, Family: prefix.IPv6}, Scope: plan.Global, Bits: bits}
+}
+
+func TestConformance(t *testing.T) {
+	pools := []reservation.Pool{{Name: "public", Prefixes: prefixes("2001:db8::/48"), MinBits: 48, MaxBits: 120}}
+	reservetest.Run(t, reservetest.Subject{
+		New: func(*testing.T) (reservation.Reserver, func() reservation.Reserver) {
+			store := fake.NewStore()
+			again := func() reservation.Reserver { return pool.New(store, pools, time.Now) }
+			return again(), again
+		},
+		Scope: plan.Global, Bits: 64, Foreign: netip.MustParsePrefix("2001:db8:0:ffff::/64"),
+	})
+}
+
+func TestServes(t *testing.T) {
+	g := NewWithT(t)
+	none := pool.New(fake.NewStore(), nil, time.Now)
+	g.Expect(none.Serves(request(64))).To(BeFalse())
+	some := pool.New(fake.NewStore(), []reservation.Pool{{Name: "a", Prefixes: prefixes("2001:db8::/32"), MinBits: 32, MaxBits: 64}}, time.Now)
+	g.Expect(some.Serves(request(64))).To(BeTrue())
+	private := request(64)
+	private.Scope = plan.Private
+	g.Expect(some.Serves(private)).To(BeFalse())
+	v4 := request(24)
+	v4.Family = prefix.IPv4
+	g.Expect(some.Serves(v4)).To(BeFalse())
+}
+
+//	 :0:0        :0:1         :0:2           :0:3        ...
+//	|############|#...........|..............|...........
+//	 held /64     held /96     free
+//
+// A /96 goes beside the /96, a /64 behind, so that the space of :0:1 is used up before another is broken.
+func TestBestFit(t *testing.T) {
+	g := NewWithT(t)
+	r := pool.New(fake.NewStore(), []reservation.Pool{{Name: "a", Prefixes: prefixes("2001:db8::/56"), MinBits: 56, MaxBits: 120}}, time.Now)
+	var got []string
+	for i, bits := range []int{64, 96, 64, 96} {
+		a, err := r.Allocate(t.Context(), reservetest.Owner(i), request(bits))
+		g.Expect(err).NotTo(HaveOccurred())
+		got = append(got, a.Prefix.String())
+	}
+	g.Expect(got).To(Equal([]string{"2001:db8::/64", "2001:db8:0:1::/96", "2001:db8:0:2::/64", "2001:db8:0:1:0:1::/96"}))
+}
+
+func TestBestFitAmongPools(t *testing.T) {
+	g := NewWithT(t)
+	r := pool.New(fake.NewStore(), []reservation.Pool{
+		{Name: "large", Prefixes: prefixes("2001:db8::/32"), MinBits: 32, MaxBits: 120},
+		{Name: "small", Prefixes: prefixes("2001:db9::/62"), MinBits: 62, MaxBits: 120},
+	}, time.Now)
+	a, err := r.Allocate(t.Context(), reservetest.Owner(1), request(64))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect([]string{a.ID, a.Prefix.String()}).To(Equal([]string{"small", "2001:db9::/64"}))
+	a, err = r.Allocate(t.Context(), reservetest.Owner(2), request(60))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect([]string{a.ID, a.Prefix.String()}).To(Equal([]string{"large", "2001:db8::/60"}))
+
+	named := request(64)
+	named.Pool = "large"
+	a, err = r.Allocate(t.Context(), reservetest.Owner(3), named)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(a.ID).To(Equal("large"))
+}
+
+func TestLengths(t *testing.T) {
+	g := NewWithT(t)
+	r := pool.New(fake.NewStore(), []reservation.Pool{{Name: "a", Prefixes: prefixes("2001:db8::/48"), MinBits: 52, MaxBits: 64}}, time.Now)
+
+	a, err := r.Allocate(t.Context(), reservetest.Owner(1), request(112))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(a.Prefix).To(Equal(netip.MustParsePrefix("2001:db8::/64")), "a request longer than the pool's longest gets the longest")
+
+	_, err = r.Allocate(t.Context(), reservetest.Owner(2), request(50))
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Invalid))
+	g.Expect(err).To(MatchError("no pool fits a /50 (IPv6, Global) for nodes: there are pool a (2001:db8::/48; /52 to /64 each)"))
+}
+
+func TestExhausted(t *testing.T) {
+	g := NewWithT(t)
+	r := pool.New(fake.NewStore(), []reservation.Pool{{Name: "a", Prefixes: prefixes("2001:db8::/63"), MinBits: 63, MaxBits: 120}}, time.Now)
+	for i := range 2 {
+		_, err := r.Allocate(t.Context(), reservetest.Owner(i), request(64))
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	_, err := r.Allocate(t.Context(), reservetest.Owner(3), request(64))
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Exhausted))
+	g.Expect(err).To(MatchError(
+		"no room for a /64 (IPv6, Global) for nodes: pool a (2001:db8::/63; /63 to /120 each); give the pool another prefix, or release some"))
+	again, err := r.Allocate(t.Context(), reservetest.Owner(1), request(64))
+	g.Expect(err).NotTo(HaveOccurred(), "an owner that has a prefix gets the same again, also from a full pool")
+	g.Expect(again.Prefix).To(Equal(netip.MustParsePrefix("2001:db8:0:1::/64")))
+}
+
+func TestUsage(t *testing.T) {
+	g := NewWithT(t)
+	r := pool.New(fake.NewStore(), []reservation.Pool{{Name: "a", Prefixes: prefixes("2001:db8::/112"), MinBits: 112, MaxBits: 120}}, time.Now)
+	_, err := r.Allocate(t.Context(), reservetest.Owner(1), request(120))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(r.Usage(t.Context())).To(Equal([]reservation.Usage{{Pool: "a", Capacity: 65536, Free: 65536 - 256, LargestFree: 113}}))
+}

@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ula draws unique local prefixes (RFC 4193, section 3.2.2): fd00::/8 and a Global ID of 40 random bits make a /48.
+// A request for a /48 gets one of its own. Longer ones of the same shoot are cut, disjoint from one another, from one /48
+// that is drawn for the shoot. What was drawn is written down before it is used, and never drawn again.
+package ula
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+)
+
+// Name of the backend.
+const Name = "ula"
+
+// globalIDBits is the length of a prefix made of fd00::/8 and a Global ID.
+const globalIDBits = 48
+
+// draws is how often a Global ID is drawn anew when it hits what is taken; with 40 random bits once is nearly always enough.
+const draws = 100
+
+// Reserver draws and cuts unique local prefixes. The ID of an allocation is the /48 it comes from.
+type Reserver struct {
+	store  reservation.Store
+	random io.Reader
+	now    func() time.Time
+}
+
+var _ reservation.Reserver = &Reserver{}
+
+// New makes a Reserver; store keeps what was drawn, random is crypto/rand.Reader outside of tests.
+func New(store reservation.Store, random io.Reader, now func() time.Time) *Reserver {
+	return &Reserver{store: store, random: random, now: now}
+}
+
+// Name of the backend.
+func (r *Reserver) Name() string { return Name }
+
+// Serves private requests for IPv6.
+func (r *Reserver) Serves(request reservation.Request) bool {
+	return request.Scope == plan.Private && request.Family == prefix.IPv6
+}
+
+// Lookup returns what was drawn for the owner.
+func (r *Reserver) Lookup(ctx context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
+	ledger, err := r.store.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.HeldBy(func(o reservation.Owner) bool { return o == owner })
+}
+
+// Allocate draws or cuts a prefix and stores it before it returns it. It never gives one owner two.
+func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
+	if request.Bits < globalIDBits {
+		return reservation.Allocation{}, reservation.Errorf(reservation.Invalid,
+			"%s: a unique local prefix is a /%d at most", request, globalIDBits)
+	}
+	var result reservation.Allocation
+	err := r.store.Update(ctx, func(ledger *reservation.Ledger) error {
+		earlier, err := ledger.HeldBy(func(o reservation.Owner) bool { return o == owner })
+		if err != nil {
+			return err
+		}
+		if len(earlier) > 0 {
+			result = earlier[0]
+			return nil
+		}
+		result, err = r.choose(ledger, owner, request)
+		if err != nil {
+			return err
+		}
+		return ledger.Claim(result)
+	})
+	if err != nil {
+		return reservation.Allocation{}, err
+	}
+	return result, nil
+}
+
+func (r *Reserver) choose(ledger *reservation.Ledger, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
+	chosen := reservation.Allocation{Owner: owner, Since: r.now().UTC().Truncate(time.Second)}
+	block, drawn, err := r.block(ledger, owner, request)
+	if err != nil {
+		return chosen, err
+	}
+	if !drawn {
+		if block, err = r.draw(ledger, request.Avoid); err != nil {
+			return chosen, err
+		}
+	}
+	cut, ok, err := prefix.Cut([]netip.Prefix{block}, append(ledger.Prefixes(), request.Avoid...), request.Bits)
+	switch {
+	case err != nil:
+		return chosen, fmt.Errorf("cutting %s from %s: %w", request, block, err)
+	case !ok:
+		return chosen, reservation.Errorf(reservation.Exhausted,
+			"no room for %s in %s, the prefix that was drawn for this shoot: ask for longer prefixes, or for a /%d", request, block, globalIDBits)
+	}
+	chosen.ID, chosen.Prefix = block.String(), cut
+	return chosen, nil
+}
+
+// block is the /48 that was drawn for the shoot before, as the shoot's other prefixes show it.
+func (r *Reserver) block(ledger *reservation.Ledger, owner reservation.Owner, request reservation.Request) (netip.Prefix, bool, error) {
+	if request.Bits == globalIDBits {
+		return netip.Prefix{}, false, nil
+	}
+	siblings, err := ledger.HeldBy(func(o reservation.Owner) bool { return o.Shoot() == owner.Shoot() })
+	if err != nil {
+		return netip.Prefix{}, false, err
+	}
+	for _, s := range siblings {
+		if s.Prefix.Bits() > globalIDBits {
+			block, err := prefix.Parent(s.Prefix, globalIDBits)
+			return block, err == nil, err
+		}
+	}
+	return netip.Prefix{}, false, nil
+}
+
+// draw a /48 of which no address is taken.
+func (r *Reserver) draw(ledger *reservation.Ledger, avoid []netip.Prefix) (netip.Prefix, error) {
+	for range draws {
+		address := [16]byte{0xfd}
+		if _, err := io.ReadFull(r.random, address[1:6]); err != nil {
+			return netip.Prefix{}, fmt.Errorf("drawing a Global ID: %w", err)
+		}
+		block := netip.PrefixFrom(netip.AddrFrom16(address), globalIDBits)
+		_, taken := ledger.Overlapping(block)
+		_, avoided := prefix.OverlapsAny(block, avoid...)
+		if !taken && !avoided {
+			return block, nil
+		}
+	}
+	return netip.Prefix{}, reservation.Errorf(reservation.Retry, "drew %d Global IDs that are all taken", draws)
+}
+
+// Claim enters a prefix that was drawn elsewhere.
+func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation) error {
+	if allocation.Since.IsZero() {
+		allocation.Since = r.now().UTC().Truncate(time.Second)
+	}
+	return r.store.Update(ctx, func(ledger *reservation.Ledger) error { return ledger.Claim(allocation) })
+}
+
+// Release strikes the prefix out.
+func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocation) error {
+	return r.store.Update(ctx, func(ledger *reservation.Ledger) error {
+		return ledger.Remove(allocation.Prefix, allocation.Owner.Key())
+	})
+}
+
+// List returns all that was drawn for the garden.
+func (r *Reserver) List(ctx context.Context, gardenID string) ([]reservation.Allocation, error) {
+	ledger, err := r.store.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.HeldBy(func(o reservation.Owner) bool { return o.GardenID == gardenID })
+}

@@ -92,6 +92,9 @@ func (b *Book) Set(n Node, quarantineUntil time.Time) (replaced bool) {
 		b.Delete(n.Name, quarantineUntil)
 		e, replaced = nil, true
 	}
+	if e != nil && len(n.PodCIDRs) == 0 {
+		n.PodCIDRs = e.node.PodCIDRs // they never go away again: this is an older view of the node
+	}
 	switch {
 	case e == nil:
 		e = &entry{}

@@ -1,0 +1,121 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package ipamcontroller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
+)
+
+const journalKey = "journal.json"
+
+// journal is the ConfigMap as it was last read or written.
+type journal struct {
+	// object has the resourceVersion that the next write insists on; none if there is no ConfigMap yet.
+	object *corev1.ConfigMap
+	// claimed are the UIDs of the nodes with a claim in it.
+	claimed map[string]bool
+	// dirty: something was decided that must not be acted on before it is written.
+	dirty bool
+	// stale: it holds claims that were carried out. They do no harm, so that is written when there is time.
+	stale bool
+	since time.Time
+}
+
+// restore reads the journal and then, in this order, all nodes, both from the API server itself and not from a cache. Whatever
+// another replica claimed before it wrote a node is in one of the two; what it claims after makes our next write conflict.
+func (c *Controller) restore(ctx context.Context) error {
+	if c.book != nil {
+		return nil
+	}
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.options.Namespace, Name: JournalName}}
+	if err := c.live.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		object.ResourceVersion = ""
+	}
+	j, err := nodeprefix.DecodeJournal(object.Data[journalKey])
+	if err != nil {
+		return fmt.Errorf("ConfigMap %s/%s is damaged, nothing is assigned until it is repaired or deleted: %w", object.Namespace, object.Name, err)
+	}
+	var list corev1.NodeList
+	if err := c.live.List(ctx, &list); err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	var nodes []nodeprefix.Node
+	for i := range list.Items {
+		nodes = append(nodes, nodeOf(&list.Items[i]))
+	}
+	c.book = nodeprefix.Restore(c.options.Config, j, nodes, c.now().Add(c.options.Quarantine))
+	c.journal = journal{object: object, claimed: claimed(j)}
+	restored := c.book.Journal()
+	// A claim of a node that is gone has become a quarantine, which begins now and has to be kept.
+	c.journal.dirty = len(restored.Tombstones) != len(j.Tombstones)
+	c.log.Info("Restored", "nodes", len(nodes), "claims", len(restored.Claims), "quarantined", len(restored.Tombstones))
+	// A claim may be of a node that nothing happens to any more.
+	for _, claim := range restored.Claims {
+		c.queue.Add(claim.Node)
+	}
+	return nil
+}
+
+// writeJournal makes the book's claims ours, or fails: then nothing may be written to any node. It insists on the version that was
+// read; if somebody else wrote meanwhile, the book is made anew.
+func (c *Controller) writeJournal(ctx context.Context) error {
+	j := c.book.Journal()
+	if !c.journal.dirty && !c.housekeep(j) {
+		return nil
+	}
+	text, err := nodeprefix.EncodeJournal(j)
+	if err != nil {
+		return err
+	}
+	object := c.journal.object.DeepCopy()
+	object.Data = map[string]string{journalKey: text}
+	if object.ResourceVersion == "" {
+		err = c.client.Create(ctx, object, client.FieldOwner(Name))
+	} else {
+		err = c.client.Update(ctx, object, client.FieldOwner(Name))
+	}
+	if err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
+			c.book = nil
+		}
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	c.journal = journal{object: object, claimed: claimed(j)}
+	return nil
+}
+
+// housekeep tells whether it is time to drop claims that were carried out.
+func (c *Controller) housekeep(j nodeprefix.Journal) bool {
+	if len(j.Claims) >= len(c.journal.claimed) {
+		return false
+	}
+	if !c.journal.stale {
+		c.journal.stale = true
+		c.journal.since = c.now()
+		c.queue.AddAfter(housekeeping, confirmAfter)
+		return false
+	}
+	return c.now().Sub(c.journal.since) >= confirmAfter
+}
+
+func claimed(j nodeprefix.Journal) map[string]bool {
+	uids := map[string]bool{}
+	for _, c := range j.Claims {
+		uids[c.UID] = true
+	}
+	return uids
+}

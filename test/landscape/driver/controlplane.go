@@ -21,7 +21,6 @@ import (
 	"github.com/gardener/gardener/pkg/component/kubernetes/scheduler"
 	"github.com/gardener/gardener/pkg/component/shared"
 	kubernetesutils "github.com/gardener/gardener/pkg/utils/kubernetes"
-	secretsutils "github.com/gardener/gardener/pkg/utils/secrets"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -236,15 +235,3 @@ func requests(cpu, memory string) corev1.ResourceRequirements {
 		corev1.ResourceMemory: resource.MustParse(memory),
 	}}
 }
-
-// secretData reads one value of a secret of the control plane.
-func (c *Cluster) secretData(ctx context.Context, name, key string) ([]byte, error) {
-	secret := &corev1.Secret{}
-	if err := c.seed.Client().Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: name}, secret); err != nil {
-		return nil, fmt.Errorf("Secret %s/%s: %w", c.Namespace, name, err)
-	}
-
-	return secret.Data[key], nil
-}
-
-var _ = secretsutils.DataKeyCertificate

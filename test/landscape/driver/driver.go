@@ -11,7 +11,6 @@ import (
 
 	"github.com/gardener/gardener/pkg/client/kubernetes"
 	"github.com/go-logr/logr"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -20,23 +19,9 @@ type Networks struct {
 	Nodes, Pods, Services netip.Prefix
 }
 
-// Machine is what the driver needs of the machine layer.
-type Machine interface {
-	// Image is the reference of an image that is present on the nodes that need it.
-	Image(name string) string
-	// SeedNetworks are the seed's ranges.
-	SeedNetworks() Networks
-	// ShootAPIAddress is an address that is routed to the seed's node, for the Shoot's API server.
-	ShootAPIAddress() netip.Addr
-	// SeedEtcdEndpoint is the URL of the seed's etcd, as its pods reach it.
-	SeedEtcdEndpoint() string
-	// SeedConfig is an administrator's access to the seed.
-	SeedConfig() (*rest.Config, error)
-}
-
 // Driver plays gardenlet and the infrastructure provider.
 type Driver struct {
-	machine  Machine
+	machine  *Topology
 	progress *Progress
 	log      logr.Logger
 
@@ -46,7 +31,7 @@ type Driver struct {
 }
 
 // New connects to the landscape's garden and seed.
-func New(machine Machine, progress *Progress, log logr.Logger) (*Driver, error) {
+func New(machine *Topology, progress *Progress, log logr.Logger) (*Driver, error) {
 	config, err := machine.SeedConfig()
 	if err != nil {
 		return nil, err

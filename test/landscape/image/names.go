@@ -14,4 +14,7 @@ const (
 	CoreDNS = "registry.k8s.io/coredns/coredns:landscape"
 	// Agnhost is the image of nearly all of upstream's end-to-end tests, and of the demo's pods.
 	Agnhost = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
+	// GardenerAPIServer and GardenerResourceManager are Gardener's own programs.
+	GardenerAPIServer       = "europe-docker.pkg.dev/gardener-project/releases/gardener/apiserver:v1.150.0"
+	GardenerResourceManager = "europe-docker.pkg.dev/gardener-project/releases/gardener/resource-manager:v1.150.0"
 )

@@ -1,0 +1,206 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/image"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/machine"
+)
+
+// The landscape's own addresses, beside those of machine.DefaultSeed: where the Shoot's API server is exposed, and somebody on
+// the Internet. The addresses of the Shoot are not here, because nobody knows them before they are reserved.
+var (
+	shootAPI    = netip.MustParseAddr("fd5e:ed00:4::1")
+	outsideLink = netip.MustParsePrefix("2001:db8:0:1::/64")
+)
+
+const (
+	// OutsideName is the host that has nothing to do with Kubernetes.
+	OutsideName = "outside"
+	// OutsidePort is where the outside host tells every caller the address that it sees.
+	OutsidePort = 8080
+
+	outsideHost = 2
+	// seedNodeHost is the last byte of the address of the seed's node.
+	seedNodeHost = 0x20
+)
+
+// Topology is the landscape's hosts: a router that joins three links; on the first the control plane of garden and seed and the
+// seed's one node, on the second the Shoot's nodes, on the third a host outside.
+type Topology struct {
+	*machine.Landscape
+
+	seed *machine.Seed
+	// shootImages are imported into the Shoot's nodes.
+	shootImages []string
+}
+
+// StartTopology brings up everything but the Shoot, or finds it up.
+func StartTopology(ctx context.Context, landscape *machine.Landscape, progress *Progress) (*Topology, error) {
+	t := &Topology{Landscape: landscape}
+
+	err := progress.Step(ctx, "machine: images", func(context.Context) error { return t.buildImages() })
+	if err != nil {
+		return nil, err
+	}
+
+	if err := progress.Step(ctx, "machine: router, etcd, API server and node of garden and seed", t.startSeed); err != nil {
+		return nil, err
+	}
+
+	return t, progress.Step(ctx, "machine: outside host, routes", t.startOutside)
+}
+
+func (t *Topology) startSeed(ctx context.Context) error {
+	config := machine.DefaultSeed()
+	config.Images = image.SeedArchives(t.imageDir())
+
+	seed, err := t.StartSeed(ctx, config)
+	if err != nil {
+		return err
+	}
+
+	t.seed = seed
+
+	return nil
+}
+
+// SeedNetworks are the seed's ranges.
+func (t *Topology) SeedNetworks() Networks {
+	return Networks{Nodes: t.seed.Nodes, Pods: t.seed.Pods, Services: t.seed.Services}
+}
+
+// ShootAPIAddress is where the Shoot's API server is exposed.
+func (t *Topology) ShootAPIAddress() netip.Addr { return shootAPI }
+
+// OutsideAddress is the address of the outside host.
+func (t *Topology) OutsideAddress() netip.Addr { return addressOf(outsideLink, outsideHost).Addr() }
+
+// Image is the reference of an image that is present on the nodes that need it.
+func (t *Topology) Image(name string) string { return image.Reference(name) }
+
+// LogDir is where the processes of the landscape log.
+func (t *Topology) LogDir() string { return filepath.Join(t.Dir, "*", "*.log") }
+
+// SeedConfig is an administrator's access to garden and seed from the machine itself.
+func (t *Topology) SeedConfig() (*rest.Config, error) { return t.seed.RESTConfig() }
+
+// SeedKubeconfig is the path of a kubeconfig of garden and seed for a person.
+func (t *Topology) SeedKubeconfig() string { return t.seed.AdminKubeconfig() }
+
+// startOutside starts the host outside and tells the router what the seed's node answers for.
+func (t *Topology) startOutside(ctx context.Context) error {
+	for _, prefix := range []netip.Prefix{t.seed.Services, netip.PrefixFrom(shootAPI, shootAPI.BitLen())} {
+		if err := t.Router().AddRoute(ctx, prefix, t.seed.Address(seedNodeHost)); err != nil {
+			return err
+		}
+	}
+
+	gateway := addressOf(outsideLink, gatewayHost)
+	if err := t.SetGateway(ctx, machine.OutsideLink, gateway); err != nil {
+		return err
+	}
+
+	outside, err := t.StartHost(ctx, machine.HostConfig{
+		Name:      OutsideName,
+		Link:      machine.OutsideLink,
+		Addresses: []netip.Prefix{addressOf(outsideLink, outsideHost)},
+		Gateways:  []netip.Addr{gateway.Addr()},
+	})
+	if err != nil {
+		return err
+	}
+
+	return outside.Start(ctx, machine.Process{
+		Name:    "agnhost",
+		Command: []string{"agnhost", "netexec", fmt.Sprintf("--http-port=%d", OutsidePort), "--udp-port=8081"},
+	})
+}
+
+// SetShootGateway gives the router its address on the link of the Shoot's nodes.
+func (t *Topology) SetShootGateway(ctx context.Context, gateway netip.Prefix) error {
+	return t.SetGateway(ctx, machine.ShootLink, gateway)
+}
+
+// SetShootRoutes makes the router know the way to exactly these prefixes of the pool.
+func (t *Topology) SetShootRoutes(ctx context.Context, want map[netip.Prefix]netip.Addr) error {
+	have, err := t.Router().Routes(ctx)
+	if err != nil {
+		return err
+	}
+
+	for prefix, via := range want {
+		if err := t.Router().AddRoute(ctx, prefix, via); err != nil {
+			return err
+		}
+	}
+
+	for _, route := range have {
+		if _, wanted := want[route.Dst]; wanted || !Pool.Contains(route.Dst.Addr()) {
+			continue
+		}
+
+		if err := t.Router().DeleteRoute(ctx, route.Dst); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// StartShootNode brings a node of the Shoot up. It has no CNI configuration: that is the extension's.
+func (t *Topology) StartShootNode(ctx context.Context, node Node) error {
+	_, err := t.StartNode(ctx, machine.NodeConfig{
+		HostConfig: machine.HostConfig{
+			Name:      node.Name,
+			Link:      machine.ShootLink,
+			Addresses: []netip.Prefix{node.Address},
+			Gateways:  []netip.Addr{node.Gateway},
+		},
+		Kubeconfig:  node.Kubeconfig,
+		ClientCA:    node.ClientCA,
+		ServingCert: node.Serving.certificate,
+		ServingKey:  node.Serving.key,
+		ClusterDNS:  []netip.Addr{node.DNS},
+		Labels:      node.Labels,
+		ProviderID:  "landscape:///" + node.Name,
+		Images:      image.ShootArchives(t.imageDir()),
+		KubeletArgs: []string{"--register-with-taints=" + node.Taints},
+		MaxPods:     110,
+	})
+
+	return err
+}
+
+// StartKubeProxy runs kube-proxy on a node of the Shoot; kubeconfig is written to the node first.
+func (t *Topology) StartKubeProxy(ctx context.Context, node string, config []byte) error {
+	return t.Node(node).StartKubeProxy(ctx, config)
+}
+
+// RemoveShootNode ends a node, if it is there, and forgets its disk.
+func (t *Topology) RemoveShootNode(ctx context.Context, name string) error {
+	return t.Node(name).Remove(ctx)
+}
+
+// fromOutside changes the access to the Shoot's API server so that it works on the machine, outside of the landscape.
+func (t *Topology) fromOutside(ctx context.Context, config *rest.Config) (*rest.Config, error) {
+	port, err := t.Router().Forward(ctx, "shoot-api", netip.AddrPortFrom(shootAPI, 443))
+	if err != nil {
+		return nil, err
+	}
+
+	config.Host = "https://127.0.0.1:" + strconv.Itoa(port)
+	config.ServerName = shootAPI.String()
+
+	return config, nil
+}

@@ -1,0 +1,221 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
+)
+
+// Mutator moves the keywords of a Shoot to where Gardener lets them be, and sets what follows from them.
+type Mutator struct {
+	// Reader reads Seeds.
+	Reader client.Reader
+}
+
+// Mutate implements the mutator of Gardener's webhook library.
+func (m *Mutator) Mutate(ctx context.Context, newObj, oldObj client.Object) error {
+	updated, old, err := shoots(newObj, oldObj)
+	if err != nil {
+		return err
+	}
+	if !concerns(updated, old) {
+		return nil
+	}
+	seed, err := seedOf(ctx, m.Reader, updated)
+	if err != nil {
+		return err
+	}
+	return orNil(mutate(updated, old, seed))
+}
+
+// mutation is what the steps of mutate share.
+type mutation struct {
+	shoot, old *gardencorev1beta1.Shoot
+	seed       *gardencorev1beta1.Seed
+	config     *v1alpha1.NetworkConfig
+	wishes     map[keyword.Name]wish
+}
+
+// mutate gathers what is asked for, plans it, and writes back what follows. The Shoot is changed only if there is no mistake.
+func mutate(shoot, old *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed) field.ErrorList {
+	m := &mutation{shoot: shoot, old: old, seed: seed, wishes: map[keyword.Name]wish{}}
+	if errs := m.gather(); len(errs) > 0 {
+		return errs
+	}
+	p, errs := m.plan()
+	errs = append(errs, m.checkUpdate()...)
+	errs = append(errs, validateKubeProxy(shoot)...)
+	if len(errs) > 0 {
+		return errs
+	}
+	return m.apply(p)
+}
+
+// gather decides what the owner asks for in each range.
+func (m *mutation) gather() field.ErrorList {
+	var errs field.ErrorList
+	config, err := helper.DecodeNetworkConfigAsWritten(m.shoot.Spec.Networking.ProviderConfig)
+	if err != nil {
+		errs = append(errs, field.Invalid(providerConfigPath, field.OmitValueType{}, err.Error()))
+		config = &v1alpha1.NetworkConfig{}
+	}
+	m.config = config
+	// The ranges are looked at below, together with the spec's.
+	judged := *config
+	judged.Ranges = nil
+	errs = append(errs, validation.ValidateNetworkConfig(&judged, providerConfigPath)...)
+
+	oldConfig := storedConfig(m.old)
+	if m.old != nil {
+		errs = append(errs, validation.ValidateNetworkConfigUpdate(config, oldConfig, providerConfigPath)...)
+	}
+	for _, n := range keyword.Names() {
+		t := texts{spec: specRange(m.shoot, n), config: configRange(config, n), seedDefault: seedDefault(m.seed, n)}
+		if m.old != nil {
+			t.oldSpec, t.oldConfig = specRange(m.old, n), configRange(oldConfig, n)
+		}
+		w, wishErrs := decide(n, t)
+		errs = append(errs, wishErrs...)
+		m.wishes[n] = w
+	}
+	return errs
+}
+
+// plan builds the plan of a Shoot that asks for the wishes and for nothing else.
+func (m *mutation) plan() (plan.Plan, field.ErrorList) {
+	ranges, facts, errs := m.facts()
+	if len(errs) > 0 {
+		return plan.Plan{}, errs
+	}
+	p, err := plan.Build(ranges, facts)
+	return p, m.planErrors(err)
+}
+
+// planErrors maps the plan's errors to the fields where the ranges are written.
+func (m *mutation) planErrors(err error) field.ErrorList {
+	if err == nil {
+		return nil
+	}
+	var list plan.ErrorList
+	if !errors.As(err, &list) {
+		return field.ErrorList{field.Invalid(networkingPath, field.OmitValueType{}, err.Error())}
+	}
+	var errs field.ErrorList
+	for _, e := range list {
+		w := m.wishes[e.Range]
+		if w.asked == nil {
+			errs = append(errs, field.Required(networkingPath.Child(string(e.Range)), detail(e)))
+			continue
+		}
+		errs = append(errs, field.Invalid(w.path, w.text, detail(e)))
+	}
+	return errs
+}
+
+// facts reads the facts as every other part of the project does, from a Shoot whose only ranges are the wishes, and takes out
+// what Gardener's defaulting put in: it ran before us, and took the Shoot for an IPv4 one if it had no ipFamilies.
+func (m *mutation) facts() (keyword.Ranges, plan.Facts, field.ErrorList) {
+	shoot := m.shoot.DeepCopy()
+	networking := shoot.Spec.Networking
+	config := m.config.DeepCopy()
+	for _, n := range keyword.Names() {
+		setSpecRange(shoot, n, nil)
+		setConfigRange(config, n, m.wishes[n].asked)
+	}
+	encoded, err := helper.EncodeNetworkConfig(config)
+	if err != nil {
+		return keyword.Ranges{}, plan.Facts{}, field.ErrorList{field.InternalError(providerConfigPath, err)}
+	}
+	networking.ProviderConfig = encoded
+	ranges, facts, err := shootplan.Gather(shoot, m.seed)
+	if err != nil {
+		return keyword.Ranges{}, plan.Facts{}, field.ErrorList{field.Invalid(networkingPath, field.OmitValueType{}, err.Error())}
+	}
+	if slices.Equal(facts.IPFamilies, []prefix.Family{prefix.IPv4}) {
+		facts.IPFamilies = nil
+	}
+	source := m.shoot
+	if m.old != nil {
+		source = m.old // the masks are immutable
+	}
+	facts.NodeMaskIPv4, facts.NodeMaskIPv6 = ownersMasks(source, m.old != nil)
+	return ranges, facts, nil
+}
+
+// checkUpdate reports what this update may not change.
+func (m *mutation) checkUpdate() field.ErrorList {
+	if m.old == nil {
+		return nil
+	}
+	var was, is keyword.Ranges
+	for _, n := range keyword.Names() {
+		was, is = was.With(n, m.wishes[n].before), is.With(n, m.wishes[n].asked)
+	}
+	return m.planErrors(plan.CheckUpdate(was, is))
+}
+
+// apply writes back what follows from the plan.
+func (m *mutation) apply(p plan.Plan) field.ErrorList {
+	published, err := p.Publish(nil)
+	if err != nil {
+		return m.planErrors(err)
+	}
+	networking := m.shoot.Spec.Networking
+	config := m.config.DeepCopy()
+	for _, n := range keyword.Names() {
+		w := m.wishes[n]
+		setConfigRange(config, n, w.asked)
+		setSpecRange(m.shoot, n, specValue(w, p, published))
+	}
+	if config.Ranges != nil {
+		encoded, err := helper.EncodeNetworkConfig(config)
+		if err != nil {
+			return field.ErrorList{field.InternalError(providerConfigPath, err)}
+		}
+		networking.ProviderConfig = encoded
+	}
+	networking.IPFamilies = nil
+	for _, f := range p.IPFamilies {
+		networking.IPFamilies = append(networking.IPFamilies, gardencorev1beta1.IPFamily(f.String()))
+	}
+	m.applyMasks(p)
+	return nil
+}
+
+// specValue is what goes to the spec field of the range: what stands there already and must stay, or the one CIDR of the
+// primary family. Gardener refuses a dual-stack Shoot without CIDRs, so if that one is not known yet it is the other family's.
+func specValue(w wish, p plan.Plan, published plan.Published) *string {
+	known := published.Of(w.name)
+	if w.keep != "" && (w.name != keyword.Nodes || len(known) == 0 || unchanged(w)) {
+		return &w.keep
+	}
+	for _, f := range p.IPFamilies {
+		i := slices.IndexFunc(known, func(c netip.Prefix) bool { return prefix.FamilyOf(c.Addr()) == f })
+		if i >= 0 {
+			text := known[i].String()
+			return &text
+		}
+	}
+	return nil
+}
+
+func unchanged(w wish) bool {
+	return w.before != nil && w.asked != nil && w.before.String() == w.asked.String()
+}

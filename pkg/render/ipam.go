@@ -30,8 +30,10 @@ import (
 
 // Files and ports of ipv6-ipam-controller.
 const (
-	ipamConfigDir   = "/etc/ipv6-ipam-controller"
-	ipamConfigKey   = "config.json"
+	ipamConfigDir = "/etc/ipv6-ipam-controller"
+	ipamConfigKey = "config.json"
+	// ipamJournal is the ConfigMap in the shoot in which the controller keeps what it decided.
+	ipamJournal     = "ipv6-ipam-journal"
 	ipamMetricsPort = 8080
 	ipamHealthPort  = 8081
 )
@@ -47,10 +49,31 @@ func ipamLabels() map[string]string {
 func ipamShootObjects() []client.Object {
 	labels := agentLabels()
 	labels["app"] = IPAMName
-	return permissions(IPAMName, labels, []rbacv1.PolicyRule{
+	objects := permissions(IPAMName, labels, []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch", "patch"}},
+		{APIGroups: []string{""}, Resources: []string{"nodes/status"}, Verbs: []string{"patch"}},
 		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 	})
+	named := metav1.ObjectMeta{Name: IPAMName, Namespace: metav1.NamespaceSystem, Labels: labels}
+	return append(objects,
+		&rbacv1.Role{
+			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+			ObjectMeta: named,
+			// A rule for create cannot name its object.
+			Rules: []rbacv1.PolicyRule{
+				{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
+				{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{ipamJournal}, Verbs: []string{"get", "update"}},
+				{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
+				{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{IPAMName}, Verbs: []string{"get", "update"}},
+			},
+		},
+		&rbacv1.RoleBinding{
+			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
+			ObjectMeta: named,
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: IPAMName},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: IPAMName, Namespace: metav1.NamespaceSystem}},
+		},
+	)
 }
 
 func ipamSeedObjects(in Input) ([]client.Object, error) {
@@ -179,7 +202,7 @@ func ipamContainer(image string) corev1.Container {
 			"--config=" + ipamConfigDir + "/" + ipamConfigKey,
 			"--kubeconfig=" + gutil.PathGenericKubeconfig,
 			fmt.Sprintf("--metrics-bind-address=:%d", ipamMetricsPort),
-			fmt.Sprintf("--health-bind-address=:%d", ipamHealthPort),
+			fmt.Sprintf("--health-probe-bind-address=:%d", ipamHealthPort),
 		},
 		Ports: []corev1.ContainerPort{
 			{Name: "metrics", ContainerPort: ipamMetricsPort, Protocol: corev1.ProtocolTCP},

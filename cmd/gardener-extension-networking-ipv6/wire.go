@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	extensionswebhook "github.com/gardener/gardener/extensions/pkg/webhook"
+	webhookcmd "github.com/gardener/gardener/extensions/pkg/webhook/cmd"
+	"github.com/gardener/gardener/pkg/utils/imagevector"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/charts"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
+	networkcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/network"
+	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/configmap"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/pool"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/ula"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/controlplane"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/kubeproxy"
+)
+
+// Names of the controllers, for --controllers and --disable-controllers.
+const (
+	networkControllerName     = "network"
+	reservationControllerName = "reservation"
+)
+
+// infrastructureWebhookName is the name of the webhook of package infrastructure for --disable-webhooks.
+const infrastructureWebhookName = "infrastructure-status"
+
+// The ConfigMaps in the extension's own namespace with what the backends of the seed hold.
+const (
+	poolLedger = "ipv6-pool-ledger"
+	ulaLedger  = "ipv6-ula-ledger"
+)
+
+// version is set by the linker; it is also the tag of the images of the same build.
+var version = "v0.1.0-dev"
+
+// versionPlaceholder stands for the version in the built-in image vector.
+const versionPlaceholder = "VERSION"
+
+// runtimeArgs is what the controllers and webhooks are made from, once the flags are read.
+type runtimeArgs struct {
+	options   *options
+	images    map[string]string
+	reservers []reservation.Reserver
+}
+
+// prepare makes what several controllers and webhooks need. This is the only place that picks adapters.
+func (r *runtimeArgs) prepare(mgr manager.Manager) error {
+	images, err := findImages()
+	if err != nil {
+		return err
+	}
+	r.images = images
+
+	pools, err := readPools(r.options.config.loaded.Pools)
+	if err != nil {
+		return err
+	}
+	store := func(name string) reservation.Store {
+		return configmap.New(mgr.GetAPIReader(), mgr.GetClient(), r.namespace(), name)
+	}
+	r.reservers = []reservation.Reserver{
+		pool.New(store(poolLedger), pools, time.Now),
+		ula.New(store(ulaLedger), rand.Reader, time.Now),
+	}
+	return nil
+}
+
+// namespace is the extension's own.
+func (r *runtimeArgs) namespace() string {
+	if ns := r.options.webhooks.Server.Namespace; ns != "" {
+		return ns
+	}
+	return r.options.manager.LeaderElectionNamespace
+}
+
+func (r *runtimeArgs) addNetwork(ctx context.Context, mgr manager.Manager) error {
+	return networkcontroller.AddToManager(ctx, mgr, networkcontroller.Options{
+		AgentImage:                r.images[charts.ImageAgent],
+		IPAMImage:                 r.images[charts.ImageIPAMController],
+		Controller:                r.options.network.Completed().Options(),
+		IgnoreOperationAnnotation: r.options.reconcile.Completed().IgnoreOperationAnnotation,
+		ExtensionClasses:          r.options.general.Completed().ExtensionClasses,
+	})
+}
+
+func (r *runtimeArgs) addReservation(ctx context.Context, mgr manager.Manager) error {
+	if r.namespace() == "" {
+		return errors.New("the reservation controller keeps its ledgers in the extension's own namespace: set --webhook-config-namespace or --leader-election-namespace")
+	}
+	return reservationcontroller.AddToManager(ctx, mgr, reservationcontroller.Options{
+		Config:     r.options.config.loaded,
+		Namespace:  r.namespace(),
+		Reservers:  r.reservers,
+		Controller: r.options.reservation.Completed().Options(),
+	})
+}
+
+func (r *runtimeArgs) webhooks() []webhookcmd.NameToFactory {
+	return []webhookcmd.NameToFactory{
+		webhookcmd.Switch(infrastructureWebhookName, infrastructure.New),
+		webhookcmd.Switch(controlplane.WebhookName, func(mgr manager.Manager) (*extensionswebhook.Webhook, error) {
+			return controlplane.New(mgr, shootplan.NetworkType)
+		}),
+		webhookcmd.Switch(kubeproxy.WebhookName, func(mgr manager.Manager) (*extensionswebhook.Webhook, error) {
+			return kubeproxy.New(mgr, shootplan.NetworkType, agentconfig.HostInterfacePrefix)
+		}),
+	}
+}
+
+// findImages reads the image vector, and the file that replaces entries of it.
+func findImages() (map[string]string, error) {
+	vector, bundle, err := imagevector.Read([]byte(charts.ImagesYAML))
+	if err != nil {
+		return nil, fmt.Errorf("image vector: %w", err)
+	}
+	if vector, _, err = imagevector.WithEnvOverride(vector, bundle, imagevector.OverrideEnv); err != nil {
+		return nil, fmt.Errorf("image vector of %s: %w", imagevector.OverrideEnv, err)
+	}
+	images := map[string]string{}
+	for _, name := range []string{charts.ImageAgent, charts.ImageIPAMController} {
+		image, err := vector.FindImage(name)
+		if err != nil {
+			return nil, fmt.Errorf("image vector: %w", err)
+		}
+		if image.Tag != nil && *image.Tag == versionPlaceholder {
+			tag := strings.Clone(version)
+			image.Tag = &tag
+		}
+		images[name] = image.String()
+	}
+	return images, nil
+}
+
+// readPools turns the validated configuration into the backend's terms.
+func readPools(configured []configv1alpha1.Pool) ([]reservation.Pool, error) {
+	var pools []reservation.Pool
+	for _, c := range configured {
+		p := reservation.Pool{Name: c.Name}
+		for _, text := range c.Prefixes {
+			cidr, err := netip.ParsePrefix(text)
+			if err != nil {
+				return nil, fmt.Errorf("pool %q: %w", c.Name, err)
+			}
+			p.Prefixes = append(p.Prefixes, cidr)
+			if p.MinBits == 0 || cidr.Bits() < p.MinBits {
+				p.MinBits = cidr.Bits()
+			}
+		}
+		if c.MinPrefixLength != nil {
+			p.MinBits = int(*c.MinPrefixLength)
+		}
+		if c.MaxPrefixLength != nil {
+			p.MaxBits = int(*c.MaxPrefixLength)
+		}
+		pools = append(pools, p)
+	}
+	return pools, nil
+}

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gardener/gardener/pkg/client/kubernetes"
+	gutil "github.com/gardener/gardener/pkg/utils/gardener"
+	"github.com/gardener/gardener/pkg/utils/managedresources"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	vpaautoscalingv1 "k8s.io/autoscaler/vertical-pod-autoscaler/pkg/apis/autoscaling.k8s.io/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/render"
+)
+
+// fieldOwner marks our fields of the objects in the seed.
+const fieldOwner = client.FieldOwner("gardener-extension-networking-ipv6")
+
+// applyShoot hands the objects to gardener-resource-manager, and does not wait for it.
+func applyShoot(ctx context.Context, c client.Client, namespace string, objects []client.Object) error {
+	data, err := managedresources.
+		NewRegistry(kubernetes.ShootScheme, kubernetes.ShootCodec, kubernetes.ShootSerializer).
+		AddAllAndSerialize(objects...)
+	if err != nil {
+		return fmt.Errorf("serializing the shoot's objects: %w", err)
+	}
+	if err := managedresources.CreateForShoot(ctx, c, namespace, ManagedResourceName, ManagedResourceName, false, data); err != nil {
+		return fmt.Errorf("ManagedResource %s: %w", ManagedResourceName, err)
+	}
+	return nil
+}
+
+func deleteShoot(ctx context.Context, c client.Client, namespace string) error {
+	if err := managedresources.DeleteForShoot(ctx, c, namespace, ManagedResourceName); err != nil {
+		return fmt.Errorf("deleting the ManagedResource %s: %w", ManagedResourceName, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, deletionTimeout)
+	defer cancel()
+	if err := managedresources.WaitUntilDeleted(ctx, c, namespace, ManagedResourceName); err != nil {
+		return fmt.Errorf("waiting for the ManagedResource %s to go: %w", ManagedResourceName, err)
+	}
+	return nil
+}
+
+// applySeed makes the seed's objects what they should be; no objects means that there should be none.
+func applySeed(ctx context.Context, c client.Client, namespace string, objects []client.Object) error {
+	if len(objects) == 0 {
+		return deleteSeed(ctx, c, namespace)
+	}
+	if err := gutil.NewShootAccessSecret(render.IPAMName, namespace).Reconcile(ctx, c); err != nil {
+		return fmt.Errorf("access of %s to the shoot: %w", render.IPAMName, err)
+	}
+	for _, object := range objects {
+		if err := apply(ctx, c, object); err != nil {
+			return fmt.Errorf("applying %s %s/%s: %w", object.GetObjectKind().GroupVersionKind().Kind, object.GetNamespace(), object.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// apply owns the fields that are rendered, and leaves all others to those who set them.
+func apply(ctx context.Context, c client.Client, object client.Object) error {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return err
+	}
+	// The types print them even where they are empty, and an apply would claim them.
+	delete(content, "status")
+	unstructured.RemoveNestedField(content, "metadata", "creationTimestamp")
+	unstructured.RemoveNestedField(content, "spec", "template", "metadata", "creationTimestamp")
+	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: content}), fieldOwner, client.ForceOwnership)
+	if _, isVPA := object.(*vpaautoscalingv1.VerticalPodAutoscaler); isVPA && meta.IsNoMatchError(err) {
+		return nil // a seed may lack the autoscaler whatever its settings say; the requests then stay as they are
+	}
+	return err
+}
+
+// deleteSeed removes everything that applySeed may have made in the namespace.
+func deleteSeed(ctx context.Context, c client.Client, namespace string) error {
+	var errs []error
+	named := metav1.ObjectMeta{Namespace: namespace, Name: render.IPAMName}
+	for _, object := range []client.Object{
+		&appsv1.Deployment{ObjectMeta: named},
+		&vpaautoscalingv1.VerticalPodAutoscaler{ObjectMeta: named},
+		&policyv1.PodDisruptionBudget{ObjectMeta: named},
+		&corev1.Service{ObjectMeta: named},
+		&corev1.ServiceAccount{ObjectMeta: named},
+		gutil.NewShootAccessSecret(render.IPAMName, namespace).Secret,
+	} {
+		if err := c.Delete(ctx, object); client.IgnoreNotFound(err) != nil && !meta.IsNoMatchError(err) {
+			errs = append(errs, fmt.Errorf("deleting %T %s/%s: %w", object, namespace, object.GetName(), err))
+		}
+	}
+	configMaps := &corev1.ConfigMapList{}
+	if err := c.List(ctx, configMaps, client.InNamespace(namespace), client.MatchingLabels(render.IPAMSelector())); err != nil {
+		errs = append(errs, fmt.Errorf("listing the ConfigMaps of %s: %w", render.IPAMName, err))
+	}
+	for i := range configMaps.Items {
+		if err := c.Delete(ctx, &configMaps.Items[i]); client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("deleting ConfigMap %s/%s: %w", namespace, configMaps.Items[i].Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -123,7 +123,7 @@ func status(args *skel.CmdArgs) error {
 	_, err = call(c, cnirpc.Request{Command: cnirpc.Status, Network: c.Name}, nil)
 	var answered *cnirpc.Error
 	if err != nil && !errors.As(err, &answered) {
-		return types.NewError(types.ErrPluginNotAvailable, "ipv6-agent does not answer", err.Error())
+		return types.NewError(uint(cnirpc.CodeNotAvailable), "ipv6-agent does not answer", err.Error())
 	}
 	return toCNI(err)
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 )
 
 // The marks, numbers that iproute2's rt_protos leaves free.
@@ -109,11 +110,38 @@ type Neighbour struct {
 // ErrNoWire means that there is no interface of that name.
 var ErrNoWire = errors.New("no such wire")
 
+// RouteError is the failure of one route, which leaves the others in place.
+type RouteError struct {
+	// Action is "add", "replace" or "delete".
+	Action string
+	Route  Route
+	Err    error
+}
+
+// Error implements error.
+func (e *RouteError) Error() string { return fmt.Sprintf("%s route %s: %v", e.Action, e.Route, e.Err) }
+
+// Unwrap implements errors.Unwrap.
+func (e *RouteError) Unwrap() error { return e.Err }
+
+// RouteErrors are all that failed.
+type RouteErrors []*RouteError
+
+// Error implements error.
+func (e RouteErrors) Error() string {
+	lines := make([]string, 0, len(e))
+	for _, one := range e {
+		lines = append(lines, one.Error())
+	}
+	return strings.Join(lines, "; ")
+}
+
 // FoundWire is a wire found in the kernel.
 type FoundWire struct {
 	HostInterface string
 	// Owner is the Wire.Owner it was made with.
 	Owner string
+	MTU   int
 	// Addrs have a route to the wire.
 	Addrs []netip.Addr
 }
@@ -140,7 +168,7 @@ type Host interface {
 	Addrs(ctx context.Context) ([]netip.Addr, error)
 	// Neighbour says through which interface an address is reached, and whether without a router.
 	Neighbour(ctx context.Context, a netip.Addr) (device string, onLink bool, err error)
-	// Apply brings sysctls and routes to the desired state.
+	// Apply brings sysctls and routes to the desired state. If all that failed are single routes, the error is of type RouteErrors.
 	Apply(ctx context.Context, s State) (Changes, error)
 	// ForwardDrops names the firewall chains of others that drop forwarded packets by default.
 	ForwardDrops(ctx context.Context) ([]string, error)

@@ -80,8 +80,9 @@ func (a *Allocator) SetRanges(prefixes []netip.Prefix, reserved []netip.Addr) er
 // Claim is what is asked for.
 type Claim struct {
 	Key
-	// Network and Pod are kept with the record.
+	// Network, Pod and MTU are kept with the record.
 	Network, Pod string
+	MTU          int
 }
 
 // Allocate gives an attachment one address out of each range. An attachment that holds addresses keeps them.
@@ -120,7 +121,7 @@ func (a *Allocator) reserve(c Claim) (r Record, held bool, err error) {
 	for i, rng := range a.ranges {
 		rng.cursor = addrs[i]
 	}
-	r = Record{Key: c.Key, Network: c.Network, Pod: c.Pod, Addrs: addrs, Sequence: a.sequence + 1}
+	r = Record{Key: c.Key, Network: c.Network, Pod: c.Pod, MTU: c.MTU, Addrs: addrs, Sequence: a.sequence + 1}
 	a.remember(r)
 	a.hold(r)
 	a.busy[c.Key] = true

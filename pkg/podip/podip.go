@@ -74,6 +74,8 @@ type Record struct {
 	Network string
 	// Pod is "namespace/name", for people.
 	Pod string
+	// MTU of the wire in bytes, as it was when the attachment was made.
+	MTU int
 	// Addrs are the addresses, in the order of the node's ranges.
 	Addrs []netip.Addr
 	// Sequence counts the allocations of a node. The highest one in the store tells where to go on.

@@ -154,7 +154,7 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 		return done, err
 	}
 	todo := dataplane.DiffRoutes(have, s.Routes)
-	var errs []error
+	var failed dataplane.RouteErrors
 	each := func(routes []dataplane.Route, what string, do func(*nl.Route) error) (ok []dataplane.Route) {
 		for _, r := range routes {
 			kr, err := toKernel(r, indexOf)
@@ -162,7 +162,7 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 				err = do(kr)
 			}
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s route %s: %w", what, r, err))
+				failed = append(failed, &dataplane.RouteError{Action: what, Route: r, Err: err})
 				continue
 			}
 			ok = append(ok, r)
@@ -172,7 +172,10 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 	done.Added = each(todo.Added, "add", add)
 	done.Replaced = each(todo.Replaced, "replace", nl.RouteReplace)
 	done.Deleted = each(todo.Deleted, "delete", remove)
-	return done, errors.Join(errs...)
+	if len(failed) > 0 {
+		return done, failed
+	}
+	return done, nil
 }
 
 func add(r *nl.Route) error {

@@ -174,7 +174,7 @@ func (k *Kernel) List(context.Context) ([]dataplane.FoundWire, error) {
 	for _, l := range links {
 		a := l.Attrs()
 		if l.Type() == "veth" && strings.HasPrefix(a.Name, agentconfig.HostInterfacePrefix) {
-			out = append(out, dataplane.FoundWire{HostInterface: a.Name, Owner: a.Alias, Addrs: addrs[a.Name]})
+			out = append(out, dataplane.FoundWire{HostInterface: a.Name, Owner: a.Alias, MTU: a.MTU, Addrs: addrs[a.Name]})
 		}
 	}
 	return out, nil

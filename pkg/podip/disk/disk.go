@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip"
 )
@@ -39,24 +40,37 @@ type file struct {
 	Interface   string       `json:"interface"`
 	Network     string       `json:"network,omitempty"`
 	Pod         string       `json:"pod,omitempty"`
+	MTU         int          `json:"mtu,omitempty"`
 	Addresses   []netip.Addr `json:"addresses"`
 	Sequence    uint64       `json:"sequence"`
 }
 
-// Store is a podip.Store in a directory of its own. Only one process may use the directory at a time.
+// Store is a podip.Store in a directory of its own. Only one process may use the directory at a time; a lock, which ends with the
+// process, sees to it.
 type Store struct {
-	dir string
+	dir  string
+	lock *os.File
 	// step is called between the system calls of a write, by name; tests die there.
 	step func(string)
 }
 
-// New makes the directory if need be.
+// New makes the directory if need be, and takes it.
 func New(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("address store: %w", err)
 	}
-	return &Store{dir: dir, step: func(string) {}}, nil
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("address store: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("address store: another process uses %s: %w", dir, err), lock.Close())
+	}
+	return &Store{dir: dir, lock: lock, step: func(string) {}}, nil
 }
+
+// Close gives the directory to others.
+func (s *Store) Close() error { return s.lock.Close() }
 
 // Load implements podip.Store.
 func (s *Store) Load(_ context.Context) ([]podip.Record, error) {
@@ -108,7 +122,8 @@ func read(path string) (podip.Record, error) {
 		return podip.Record{}, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	r := podip.Record{
-		Key: podip.Key{ContainerID: f.ContainerID, Interface: f.Interface}, Network: f.Network, Pod: f.Pod, Addrs: f.Addresses, Sequence: f.Sequence,
+		Key: podip.Key{ContainerID: f.ContainerID, Interface: f.Interface}, Network: f.Network, Pod: f.Pod,
+		MTU: f.MTU, Addrs: f.Addresses, Sequence: f.Sequence,
 	}
 	switch {
 	case f.Version != version:
@@ -132,7 +147,8 @@ func (s *Store) Put(_ context.Context, r podip.Record) error {
 		return err
 	}
 	data, err := json.Marshal(file{
-		Version: version, ContainerID: r.ContainerID, Interface: r.Interface, Network: r.Network, Pod: r.Pod, Addresses: r.Addrs, Sequence: r.Sequence,
+		Version: version, ContainerID: r.ContainerID, Interface: r.Interface, Network: r.Network, Pod: r.Pod,
+		MTU: r.MTU, Addresses: r.Addrs, Sequence: r.Sequence,
 	})
 	if err != nil {
 		return fmt.Errorf("address store: %w", err)

@@ -1,0 +1,354 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent is what ipv6-agent does on a node: it gathers what the cluster and the kernel say, decides, and brings the kernel there;
+// it answers the CNI plugin; it tells the runtime of the network once the node is ready for pods.
+//
+// Pods do not depend on it being alive: what it made stays in the kernel when it stops, and a new start finds it there.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/cnirpc"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip"
+)
+
+// Nodes says what the cluster knows.
+type Nodes interface {
+	// View returns the present state.
+	View() View
+	// Changed receives whenever the view may have changed.
+	Changed() <-chan struct{}
+}
+
+// Recorder tells people of problems, as events of the node.
+type Recorder interface {
+	// Warn records a warning.
+	Warn(reason, message string)
+}
+
+// Options are what the agent works with. All but Masquerader are needed.
+type Options struct {
+	Config      agentconfig.Config
+	Nodes       Nodes
+	Recorder    Recorder
+	Wirer       dataplane.Wirer
+	Host        dataplane.Host
+	Masquerader dataplane.Masquerader
+	Store       podip.Store
+	Log         *slog.Logger
+	// Socket, CNIBinDir, CNIConfDir, PluginDir and HTTPAddress are as in package agentconfig.
+	Socket, CNIBinDir, CNIConfDir, PluginDir, HTTPAddress string
+	// Resync is how often the node is compared with its desired state without being told to.
+	Resync time.Duration
+}
+
+// Agent is the agent.
+type Agent struct {
+	Options
+	addrs   *podip.Allocator
+	handler *handler
+	metrics *metrics
+
+	mu       sync.Mutex
+	alive    time.Time // when the last reconciliation ended
+	blocked  string    // why the node is not ready; empty if it is
+	problems []Problem
+	ranges   []netip.Prefix
+}
+
+// New opens the store. Addresses whose wire is gone are free afterwards; wires without a record get one.
+func New(ctx context.Context, o Options) (*Agent, error) {
+	a := &Agent{Options: o, metrics: newMetrics(), blocked: "the agent is starting", alive: time.Now()}
+	if a.Resync == 0 {
+		a.Resync = 30 * time.Second
+	}
+	if err := a.recover(ctx); err != nil {
+		return nil, err
+	}
+	a.handler = newHandler(a.addrs, o.Wirer, a.metrics)
+	a.metrics.registry.MustRegister(addresses{a.addrs})
+	return a, nil
+}
+
+// recover finds out which addresses are in use, from the store and the kernel.
+func (a *Agent) recover(ctx context.Context) error {
+	wires, err := a.Wirer.List(ctx)
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	found := map[string]dataplane.FoundWire{}
+	for _, w := range wires {
+		found[w.HostInterface] = w
+	}
+	stale := 0
+	a.addrs, err = podip.Open(ctx, a.Store, func(r podip.Record) bool {
+		_, live := found[dataplane.HostInterface(r.Key.String())]
+		if !live {
+			stale++
+		}
+		return live
+	})
+	if damaged := (*podip.DamagedError)(nil); errors.As(err, &damaged) {
+		a.warn(Problem{Reason: ReasonDamagedRecord, Message: err.Error()})
+	} else if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	a.metrics.stale.Add(float64(stale))
+	a.adopt(ctx, wires)
+	a.Log.Info("recovered", "pods", len(a.addrs.Records()), "staleAddressesReleased", stale)
+	return nil
+}
+
+// adopt records the wires that the store does not know.
+func (a *Agent) adopt(ctx context.Context, wires []dataplane.FoundWire) {
+	for _, w := range wires {
+		r, err := parseOwner(w.Owner)
+		if err == nil {
+			if _, known := a.addrs.Get(r.Key); known {
+				continue
+			}
+			r.Addrs, r.MTU = w.Addrs, w.MTU
+			err = a.addrs.Adopt(ctx, r)
+		}
+		if err != nil {
+			a.warn(Problem{Reason: ReasonAddressConflict, Message: fmt.Sprintf("the pod behind %s: %v", w.HostInterface, err)})
+			continue
+		}
+		a.Log.Warn("adopted a pod's wire that the store did not know", "interface", w.HostInterface, "attachment", r.Key, "addresses", r.Addrs)
+	}
+}
+
+// Run works until the context ends. Then it takes no more requests, finishes those that it has, and leaves everything in the
+// kernel, and the network's list, as they are: pods go on, and the runtime is told to try again later until the next agent listens.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := install(a.PluginDir, a.CNIBinDir); err != nil {
+		return err
+	}
+	server, err := cnirpc.Listen(a.Socket, a.handler)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var tasks sync.WaitGroup
+	for name, task := range map[string]func(context.Context) error{"plugin": server.Serve, "http": a.serveHTTP} {
+		tasks.Go(func() {
+			if err := task(ctx); err != nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	a.loop(ctx)
+	tasks.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (a *Agent) loop(ctx context.Context) {
+	tick := time.NewTicker(a.Resync)
+	defer tick.Stop()
+	for {
+		a.reconcile(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.Nodes.Changed():
+		case <-tick.C:
+		}
+	}
+}
+
+// reconcile gathers, decides and applies.
+func (a *Agent) reconcile(ctx context.Context) {
+	view := a.Nodes.View()
+	facts, err := a.gather(ctx, view)
+	if err != nil {
+		a.conclude([]Problem{{Reason: ReasonNodeUnknown, Message: err.Error(), Blocking: true}}, 0, 0)
+		return
+	}
+	d := Decide(a.Config, view, facts)
+	problems := slices.Concat(d.Problems, a.apply(ctx, d), a.setRanges(d), a.look(ctx))
+	a.conclude(problems, d.MTU, len(d.State.Routes))
+}
+
+func (a *Agent) gather(ctx context.Context, view View) (Facts, error) {
+	var own []netip.Addr
+	if view.Own != nil {
+		own = view.Own.Addrs
+	}
+	var f Facts
+	var err error
+	if f.Uplink, err = a.Host.Uplink(ctx, own); err != nil {
+		return f, err
+	}
+	if f.Addrs, err = a.Host.Addrs(ctx); err != nil {
+		return f, err
+	}
+	f.Ways = map[netip.Addr]Way{}
+	for _, p := range view.Peers {
+		for _, addr := range p.Addrs {
+			device, onLink, err := a.Host.Neighbour(ctx, addr)
+			f.Ways[addr] = Way{Device: device, OnLink: onLink, Err: err}
+		}
+	}
+	return f, nil
+}
+
+// apply brings the kernel to the decision.
+func (a *Agent) apply(ctx context.Context, d Decision) []Problem {
+	var problems []Problem
+	changes, err := a.Host.Apply(ctx, d.State)
+	var routes dataplane.RouteErrors
+	switch {
+	case errors.As(err, &routes):
+		for _, e := range routes {
+			problems = append(problems, Problem{Reason: ReasonRoute, Message: e.Error()})
+		}
+	case err != nil:
+		problems = append(problems, Problem{Reason: ReasonSysctl, Message: err.Error(), Blocking: true})
+	}
+	result := "unchanged"
+	if !changes.Empty() {
+		result = "changed"
+		a.Log.Info("brought the node to its desired state", "sysctls", changes.Sysctls, "added", changes.Added, "replaced", changes.Replaced, "deleted", changes.Deleted)
+	}
+	if err != nil {
+		result = "error"
+	}
+	a.metrics.reconciles.WithLabelValues(result).Inc()
+	if a.Masquerader != nil && slices.Contains(a.Config.IPFamilies, agentconfig.IPv4) {
+		if err := a.Masquerader.Masquerade(ctx, d.Masquerade); err != nil {
+			problems = append(problems, Problem{Reason: ReasonMasquerade, Message: err.Error()})
+		}
+	}
+	return problems
+}
+
+// setRanges tells the allocator. Pods that run keep their addresses, in the range or not.
+func (a *Agent) setRanges(d Decision) []Problem {
+	if len(d.Ranges) == 0 {
+		return nil // the decision says so itself; what was allocated from stays known
+	}
+	if err := a.addrs.SetRanges(d.Ranges, d.Reserved); err != nil {
+		return []Problem{{Reason: ReasonPodRangeInvalid, Message: err.Error(), Blocking: true}}
+	}
+	var problems []Problem
+	var outside []string
+	for _, r := range a.addrs.Records() {
+		if !slices.ContainsFunc(r.Addrs, func(x netip.Addr) bool {
+			return slices.ContainsFunc(d.Ranges, func(p netip.Prefix) bool { return p.Contains(x) })
+		}) {
+			outside = append(outside, r.Pod)
+		}
+	}
+	if len(outside) > 0 {
+		problems = append(problems, Problem{Reason: ReasonPodRangeChanged, Message: fmt.Sprintf(
+			"%d pods have addresses outside of the node's present pod range %v; they keep them until they are created anew: %v", len(outside), d.Ranges, firstFew(outside))})
+	}
+	for _, u := range a.addrs.Usage() {
+		if u.Free == 0 {
+			problems = append(problems, Problem{Reason: ReasonAddressExhausted, Message: fmt.Sprintf("all %d addresses of the pod range %s are in use", u.Used, u.Range)})
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Equal(a.ranges, d.Ranges) {
+		a.Log.Info("new pods get addresses out of", "ranges", d.Ranges, "before", a.ranges)
+		a.ranges = d.Ranges
+	}
+	return problems
+}
+
+// firstFew keeps messages short.
+func firstFew(names []string) []string {
+	if len(names) > 5 {
+		return append(slices.Clone(names[:5]), "…")
+	}
+	return names
+}
+
+// look finds what others did to the node, and addresses whose wire is gone.
+func (a *Agent) look(ctx context.Context) []Problem {
+	var problems []Problem
+	released, err := a.handler.sweep(ctx)
+	if err != nil {
+		a.Log.Error("sweep", "error", err)
+	}
+	if released > 0 {
+		a.metrics.stale.Add(float64(released))
+		a.Log.Info("released addresses whose wire is gone", "count", released)
+	}
+	drops, err := a.Host.ForwardDrops(ctx)
+	if err != nil {
+		a.Log.Error("look at the firewall", "error", err)
+	}
+	for _, chain := range drops {
+		problems = append(problems, Problem{Reason: ReasonForwardDrop, Message: fmt.Sprintf(
+			"the firewall chain %s drops forwarded packets unless a rule accepts them; pods reach nothing beyond this node unless one does", chain)})
+	}
+	if other, err := foreignNetwork(a.CNIConfDir); err != nil {
+		problems = append(problems, Problem{Reason: ReasonOtherNetwork, Message: err.Error()})
+	} else if other != "" {
+		problems = append(problems, Problem{Reason: ReasonOtherNetwork, Message: fmt.Sprintf("the runtime reads %s in %s before %s, and uses that network instead",
+			other, a.CNIConfDir, agentconfig.ConflistName)})
+	}
+	return problems
+}
+
+// conclude says whether the node is ready for pods, and tells people what is new.
+func (a *Agent) conclude(problems []Problem, mtu, routes int) {
+	blocked := ""
+	if i := slices.IndexFunc(problems, func(p Problem) bool { return p.Blocking }); i >= 0 {
+		blocked = problems[i].Message
+	}
+	if blocked == "" {
+		changed, err := writeConflist(a.CNIConfDir, a.Socket)
+		if err != nil {
+			p := Problem{Reason: ReasonInstall, Message: err.Error(), Blocking: true}
+			problems, blocked = append(problems, p), p.Message
+		} else if changed {
+			a.Log.Info("the node is ready for pods", "network", agentconfig.ConflistName)
+		}
+	}
+	a.handler.setReady(blocked, mtu)
+	a.metrics.problems.Reset()
+	for _, p := range problems {
+		a.metrics.problems.WithLabelValues(p.Reason).Inc()
+	}
+	a.metrics.routes.Set(float64(routes))
+	a.metrics.ready.Set(map[bool]float64{true: 1}[blocked == ""])
+
+	a.mu.Lock()
+	known := a.problems
+	a.problems, a.blocked, a.alive = problems, blocked, time.Now()
+	a.mu.Unlock()
+	for _, p := range problems {
+		if !slices.Contains(known, p) {
+			a.warn(p)
+		}
+	}
+	for _, p := range known {
+		if !slices.Contains(problems, p) {
+			a.Log.Info("no longer a problem", "reason", p.Reason, "message", p.Message)
+		}
+	}
+}
+
+func (a *Agent) warn(p Problem) {
+	a.Log.Warn(p.Message, "reason", p.Reason, "keepsPodsOff", p.Blocking)
+	a.Recorder.Warn(p.Reason, p.Message)
+}

@@ -1,0 +1,220 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+)
+
+// Node is what the agent needs to know of a node.
+type Node struct {
+	Name string
+	// Addrs are its internal addresses.
+	Addrs []netip.Addr
+	// PodCIDRs are what Node.spec.podCIDRs says.
+	PodCIDRs []netip.Prefix
+}
+
+// View is what the cluster says.
+type View struct {
+	// Own is this node; nil if the cluster does not know it (yet).
+	Own *Node
+	// Peers are the other nodes, if routes to them are wanted.
+	Peers []Node
+}
+
+// Facts are what the kernel says.
+type Facts struct {
+	Uplink dataplane.Uplink
+	// Addrs are the node's own addresses.
+	Addrs []netip.Addr
+	// Ways to the addresses of peers.
+	Ways map[netip.Addr]Way
+}
+
+// Way is how an address is reached.
+type Way struct {
+	Device string
+	OnLink bool
+	Err    error
+}
+
+// Problem is something a person should know. Reason is one word, as in events.
+type Problem struct {
+	Reason  string
+	Message string
+	// Blocking problems keep new pods off the node.
+	Blocking bool
+}
+
+// The reasons of problems.
+const (
+	ReasonNodeUnknown      = "NodeUnknown"
+	ReasonNoPodRange       = "NoPodRange"
+	ReasonPodRangeInvalid  = "PodRangeInvalid"
+	ReasonPodRangeChanged  = "PodRangeChanged"
+	ReasonAddressInRange   = "NodeAddressInPodRange"
+	ReasonPrefixClaimed    = "PrefixClaimedTwice"
+	ReasonPeerNotOnLink    = "PeerNotOnLink"
+	ReasonSysctl           = "SysctlFailed"
+	ReasonRoute            = "RouteFailed"
+	ReasonForwardDrop      = "FirewallDropsForwarded"
+	ReasonMasquerade       = "MasqueradeFailed"
+	ReasonOtherNetwork     = "OtherNetworkComesFirst"
+	ReasonInstall          = "InstallFailed"
+	ReasonDamagedRecord    = "DamagedRecord"
+	ReasonAddressConflict  = "AddressConflict"
+	ReasonAddressExhausted = "PodRangeExhausted"
+)
+
+// Decision is what to do.
+type Decision struct {
+	// Ranges to give addresses out of, one a family, in the order of the pods' families; none if one is missing.
+	Ranges []netip.Prefix
+	// Reserved addresses are never given out.
+	Reserved []netip.Addr
+	// MTU of new pods.
+	MTU int
+	// State of the kernel.
+	State dataplane.State
+	// Masquerade is nil if nothing shall be masqueraded.
+	Masquerade *dataplane.Masquerade
+	Problems   []Problem
+}
+
+// Decide makes a decision out of what is known. It has no side effects.
+func Decide(cfg agentconfig.Config, view View, facts Facts) Decision {
+	d := Decision{MTU: cfg.MTU, Reserved: facts.Addrs}
+	if d.MTU == 0 {
+		d.MTU = facts.Uplink.MTU
+	}
+	intent := dataplane.Intent{
+		Uplink: facts.Uplink,
+		IPv6:   slices.Contains(cfg.IPFamilies, agentconfig.IPv6),
+		IPv4:   slices.Contains(cfg.IPFamilies, agentconfig.IPv4),
+	}
+	if view.Own == nil {
+		d.problem(ReasonNodeUnknown, true, "the API server does not know this node yet")
+		d.State = dataplane.Plan(intent)
+		return d
+	}
+	d.ranges(cfg, view.Own)
+	for _, r := range d.Ranges {
+		for _, a := range facts.Addrs {
+			if r.Contains(a) {
+				d.problem(ReasonAddressInRange, false, "the node's own address %s lies in its pod range %s; no pod will get it", a, r)
+			}
+		}
+	}
+	intent.Own = prefixes(cfg, view.Own)
+	intent.Own = append(intent.Own, d.Ranges...)
+	if cfg.RoutingMode == agentconfig.Direct {
+		for _, p := range view.Peers {
+			intent.Peers = append(intent.Peers, d.peer(cfg, p, view.Own, facts)...)
+		}
+		d.claimedTwice(intent.Peers)
+	}
+	d.State = dataplane.Plan(intent)
+	d.masquerade(cfg)
+	return d
+}
+
+func (d *Decision) problem(reason string, blocking bool, format string, args ...any) {
+	d.Problems = append(d.Problems, Problem{Reason: reason, Message: fmt.Sprintf(format, args...), Blocking: blocking})
+}
+
+// ranges picks the node's pod range of each family that pods have.
+func (d *Decision) ranges(cfg agentconfig.Config, own *Node) {
+	var missing []string
+	for _, f := range cfg.IPFamilies {
+		i := slices.IndexFunc(own.PodCIDRs, func(p netip.Prefix) bool { return p.Addr().Is4() == (f == agentconfig.IPv4) })
+		if i < 0 {
+			missing = append(missing, f)
+			continue
+		}
+		d.Ranges = append(d.Ranges, own.PodCIDRs[i])
+	}
+	if len(missing) > 0 {
+		d.Ranges = nil
+		d.problem(ReasonNoPodRange, true, "Node.spec.podCIDRs has no %s range yet; ipv6-ipam-controller in the shoot's control plane writes it",
+			strings.Join(missing, " and no "))
+	}
+}
+
+// prefixes are what belongs to a node: its own IPv6 prefix if nodes have one, else its pod range.
+func prefixes(cfg agentconfig.Config, n *Node) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range n.PodCIDRs {
+		if bits := cfg.NodePrefixLengthIPv6; p.Addr().Is6() && bits > 0 && bits < p.Bits() {
+			p = netip.PrefixFrom(p.Addr(), bits).Masked()
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// peer makes the way to another node: through its address of the family, which must be on the link.
+func (d *Decision) peer(cfg agentconfig.Config, p Node, own *Node, facts Facts) []dataplane.Peer {
+	var out []dataplane.Peer
+	for _, prefix := range prefixes(cfg, &p) {
+		if i := slices.IndexFunc(own.PodCIDRs, prefix.Overlaps); i >= 0 {
+			d.problem(ReasonPrefixClaimed, false, "node %s claims %s, which overlaps this node's pod range %s", p.Name, prefix, own.PodCIDRs[i])
+			continue
+		}
+		i := slices.IndexFunc(p.Addrs, func(a netip.Addr) bool { return a.Is4() == prefix.Addr().Is4() })
+		if i < 0 {
+			d.problem(ReasonPeerNotOnLink, false, "node %s has no address to reach its prefix %s by", p.Name, prefix)
+			continue
+		}
+		switch way := facts.Ways[p.Addrs[i]]; {
+		case way.Err != nil:
+			d.problem(ReasonPeerNotOnLink, false, "node %s: %v", p.Name, way.Err)
+		case !way.OnLink:
+			d.problem(ReasonPeerNotOnLink, false, "node %s (%s) is behind a router; routing mode Direct needs the nodes on one link", p.Name, p.Addrs[i])
+		default:
+			out = append(out, dataplane.Peer{Name: p.Name, Prefixes: []netip.Prefix{prefix}, Device: way.Device, Via: p.Addrs[i]})
+		}
+	}
+	return out
+}
+
+func (d *Decision) claimedTwice(peers []dataplane.Peer) {
+	for i, a := range peers {
+		for _, b := range peers[:i] {
+			if a.Name != b.Name && a.Prefixes[0].Overlaps(b.Prefixes[0]) {
+				d.problem(ReasonPrefixClaimed, false, "nodes %s and %s claim overlapping prefixes, %s and %s", b.Name, a.Name, b.Prefixes[0], a.Prefixes[0])
+			}
+		}
+	}
+}
+
+// masquerade covers IPv4 only, whatever the configuration says.
+func (d *Decision) masquerade(cfg agentconfig.Config) {
+	if !cfg.MasqueradeIPv4 {
+		return
+	}
+	m := &dataplane.Masquerade{}
+	for _, r := range d.Ranges {
+		if r.Addr().Is4() {
+			m.Sources = append(m.Sources, r)
+		}
+	}
+	if len(m.Sources) == 0 {
+		return
+	}
+	m.Except = slices.Clone(m.Sources)
+	for _, s := range cfg.NonMasqueradeCIDRs {
+		if p, err := netip.ParsePrefix(s); err == nil && !slices.Contains(m.Except, p) { // Validate has seen to the error
+			m.Except = append(m.Except, p)
+		}
+	}
+	d.Masquerade = m
+}

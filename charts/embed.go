@@ -27,7 +27,7 @@ const (
 //go:embed gardener-extension-networking-ipv6/templates/crds/ipv6.networking.extensions.gardener.cloud_prefixreservations.yaml
 var PrefixReservationCRD []byte
 
-// FS holds the charts: the extension's, and the admission's two in its folder charts.
+// FS holds the charts: the extension's, and the admission's two, which are installed into different clusters.
 //
 //go:embed all:gardener-extension-networking-ipv6 all:gardener-extension-admission-ipv6
 var FS embed.FS
@@ -35,7 +35,6 @@ var FS embed.FS
 // Paths of the charts in FS.
 const (
 	ExtensionPath            = "gardener-extension-networking-ipv6"
-	AdmissionPath            = "gardener-extension-admission-ipv6"
-	AdmissionRuntimePath     = AdmissionPath + "/charts/runtime"
-	AdmissionApplicationPath = AdmissionPath + "/charts/application"
+	AdmissionRuntimePath     = "gardener-extension-admission-ipv6/charts/runtime"
+	AdmissionApplicationPath = "gardener-extension-admission-ipv6/charts/application"
 )

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Generates what follows from the API types: deep copies, conversions, defaults, the CustomResourceDefinition and the API
-# reference. The generators are pinned in hack/tools/codegen and built once a version, into the cache outside the work tree.
+# reference; and writes the version of the repository into the charts, the image vector and the examples. The generators are pinned in hack/tools/codegen and built once a version, into the cache outside the work tree.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 module=$(go list -m)
@@ -44,3 +44,13 @@ for version in v1alpha1; do
   step "docs config" "$bin/crd-ref-docs" --log-level WARN --config hack/api/docs.yaml --renderer markdown --max-depth 12 \
     --source-path "pkg/apis/config/$version" --output-path "docs/api/config-$version.md"
 done
+
+versions() {
+  local version
+  version=$(cat VERSION)
+  sed -i -e "s/^version: .*/version: ${version#v}/" -e "s/^appVersion: .*/appVersion: $version/" \
+    charts/gardener-extension-networking-ipv6/Chart.yaml charts/gardener-extension-admission-ipv6/charts/*/Chart.yaml
+  sed -i -e "/^image:/,/^[^ ]/s/^  tag: .*/  tag: $version/" charts/gardener-extension-networking-ipv6/values.yaml charts/gardener-extension-admission-ipv6/charts/runtime/values.yaml
+  sed -i -e "s/^    tag: .*/    tag: $version/" charts/images.yaml
+}
+step versions versions

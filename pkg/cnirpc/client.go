@@ -65,8 +65,8 @@ func send(conn *net.UnixConn, req Request, netns *os.File) error {
 	}
 	// The file is attached to the first byte that the kernel takes; a long message may need more writes.
 	n, _, err := conn.WriteMsgUnix(msg, rights, nil)
-	if err != nil {
-		return err
+	if err != nil || n == len(msg) {
+		return err // nothing more: not even an empty write, as the agent may have answered and closed by now
 	}
 	_, err = conn.Write(msg[n:])
 	return err

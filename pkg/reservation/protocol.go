@@ -96,7 +96,7 @@ func (p *Protocol) Ensure(ctx context.Context, record Record, request Request) (
 func (p *Protocol) allocate(ctx context.Context, record Record, request Request) (Allocation, error) {
 	allocation, err := p.Reserver.Allocate(ctx, p.owner(record), request)
 	if err != nil {
-		return Allocation{}, fmt.Errorf("allocating %s: %w", request, err)
+		return Allocation{}, fmt.Errorf("asking %s: %w", p.Reserver.Name(), err)
 	}
 	p.fail(AfterAllocate)
 

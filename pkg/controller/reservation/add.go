@@ -4,16 +4,46 @@
 
 // Package reservation turns what a shoot's plan requests into PrefixReservations, drives each to a prefix that is held, writes
 // the ranges into the Infrastructure's status and gives everything back when the shoot is gone.
+//
+// A reconciliation is that of one shoot's namespace and reads as gather, decide, apply (gather.go, decide.go, and ensure.go,
+// release.go or migrate.go). What was released waits in the extension's own namespace for the end of its quarantine
+// (quarantine.go); what nobody wants any more is collected (garbage.go).
 package reservation
 
 import (
 	"context"
+	"fmt"
+	"time"
 
+	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+)
+
+const (
+	// ControllerName of the controller that serves shoots.
+	ControllerName = "prefixreservation"
+	// QuarantineControllerName of the controller that ends quarantines.
+	QuarantineControllerName = "prefixquarantine"
+
+	retryFirst = 200 * time.Millisecond
+	retryMax   = 2 * time.Minute
+
+	defaultGarbageInterval = 10 * time.Minute
+	defaultGarbageAge      = time.Hour
 )
 
 // Options of the controller.
@@ -26,9 +56,105 @@ type Options struct {
 	Reservers []reservation.Reserver
 	// Controller tunes the workers and the backoff.
 	Controller controller.Options
+	// GarbageInterval is how often allocations that nobody wants are looked for; ten minutes if zero. One is freed when it is
+	// older than GarbageAge, an hour if zero, and was seen in three sweeps.
+	GarbageInterval, GarbageAge time.Duration
 	// Failpoint, if set, is called at the named points of the protocol. Tests kill the process there.
 	Failpoint func(point string)
 }
 
-// AddToManager adds the controllers to the manager.
-func AddToManager(_ context.Context, _ manager.Manager, _ Options) error { panic("not written yet") }
+func (o *Options) complete() error {
+	switch {
+	case o.Config == nil:
+		return fmt.Errorf("%s: no configuration", ControllerName)
+	case o.Namespace == "":
+		return fmt.Errorf("%s: the extension's own namespace is not known", ControllerName)
+	}
+	if o.GarbageInterval == 0 {
+		o.GarbageInterval = defaultGarbageInterval
+	}
+	if o.GarbageAge == 0 {
+		o.GarbageAge = defaultGarbageAge
+	}
+	return nil
+}
+
+func (o *Options) quarantine() time.Duration {
+	if o.Config.Quarantine == nil {
+		return configv1alpha1.DefaultQuarantine
+	}
+	return o.Config.Quarantine.Duration
+}
+
+func (o *Options) fail(point string) {
+	if o.Failpoint != nil {
+		o.Failpoint(point)
+	}
+}
+
+// kit is what the controllers of this package share.
+type kit struct {
+	Options
+	// client reads from the cache and writes; live reads from the API server.
+	client   client.Client
+	live     client.Reader
+	recorder events.EventRecorder
+	now      func() time.Time
+}
+
+// AddToManager adds the controllers to the manager. Its scheme must know Gardener's extension types and this project's.
+func AddToManager(_ context.Context, mgr manager.Manager, opts Options) error {
+	if err := opts.complete(); err != nil {
+		return err
+	}
+	k := &kit{
+		Options: opts, client: mgr.GetClient(), live: mgr.GetAPIReader(),
+		recorder: mgr.GetEventRecorder("networking-ipv6-" + ControllerName), now: time.Now,
+	}
+	if err := k.addShoots(mgr); err != nil {
+		return fmt.Errorf("adding controller %s: %w", ControllerName, err)
+	}
+	if err := k.addQuarantine(mgr); err != nil {
+		return fmt.Errorf("adding controller %s: %w", QuarantineControllerName, err)
+	}
+	if err := mgr.Add(&garbageCollector{kit: k, seen: map[string]int{}}); err != nil {
+		return fmt.Errorf("adding the garbage collector: %w", err)
+	}
+	return registerMetrics(k)
+}
+
+func (k *kit) addShoots(mgr manager.Manager) error {
+	options := k.Controller
+	if options.RateLimiter == nil {
+		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMax)
+	}
+	byNamespace := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []reconcile.Request {
+		if obj.GetNamespace() == k.Namespace {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: obj.GetNamespace()}}}
+	})
+	byName := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: obj.GetName()}}}
+	})
+	return builder.ControllerManagedBy(mgr).
+		Named(ControllerName).
+		WithOptions(options).
+		Watches(&extensionsv1alpha1.Infrastructure{}, byNamespace).
+		Watches(&v1alpha1.PrefixReservation{}, byNamespace).
+		Watches(&extensionsv1alpha1.Cluster{}, byName).
+		Watches(&corev1.Namespace{}, byName).
+		Complete(&shootReconciler{kit: k})
+}
+
+func (k *kit) addQuarantine(mgr manager.Manager) error {
+	ours := predicate.NewPredicateFuncs(func(obj client.Object) bool { return obj.GetNamespace() == k.Namespace })
+	return builder.ControllerManagedBy(mgr).
+		Named(QuarantineControllerName).
+		For(&v1alpha1.PrefixReservation{}, builder.WithPredicates(ours)).
+		WithOptions(controller.Options{
+			SkipNameValidation: k.Controller.SkipNameValidation,
+			RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMax),
+		}).
+		Complete(&quarantineReconciler{kit: k})
+}

@@ -168,6 +168,9 @@ func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation)
 	if allocation.Since.IsZero() {
 		allocation.Since = r.now().UTC().Truncate(time.Second)
 	}
+	if allocation.ID == "" {
+		allocation.ID = r.poolOf(allocation.Prefix)
+	}
 	return r.store.Update(ctx, func(ledger *reservation.Ledger) error { return ledger.Claim(allocation) })
 }
 
@@ -187,16 +190,16 @@ func (r *Reserver) List(ctx context.Context, gardenID string) ([]reservation.All
 	return ledger.HeldBy(func(o reservation.Owner) bool { return o.GardenID == gardenID })
 }
 
-// Contains tells which pool a prefix lies in.
-func (r *Reserver) Contains(p netip.Prefix) (string, bool) {
+// poolOf is the name of the pool that a prefix lies in, empty if it lies in none.
+func (r *Reserver) poolOf(p netip.Prefix) string {
 	for _, pool := range r.pools {
 		for _, whole := range pool.Prefixes {
 			if prefix.Covers(whole, p) {
-				return pool.Name, true
+				return pool.Name
 			}
 		}
 	}
-	return "", false
+	return ""
 }
 
 // Usage tells how full each pool is.

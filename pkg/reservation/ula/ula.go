@@ -150,6 +150,11 @@ func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation)
 	if allocation.Since.IsZero() {
 		allocation.Since = r.now().UTC().Truncate(time.Second)
 	}
+	if allocation.ID == "" {
+		if block, err := prefix.Parent(allocation.Prefix, globalIDBits); err == nil {
+			allocation.ID = block.String()
+		}
+	}
 	return r.store.Update(ctx, func(ledger *reservation.Ledger) error { return ledger.Claim(allocation) })
 }
 

@@ -1,0 +1,294 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
+)
+
+// backendAdopted names ranges that the infrastructure provider brought.
+const backendAdopted = infrastructure.BackendAdopted
+
+// ensure makes the reservations that the plan requests, drives each as far as it goes and publishes what is known. One
+// that does not get on does not hold up the others.
+func (r *shootReconciler) ensure(ctx context.Context, g *gathered) error {
+	shoot := infrastructure.Of(g.cluster.Shoot, g.cluster.Seed, g.reservations)
+	if shoot.PlanErr != nil {
+		r.event(g.infra, corev1.EventTypeWarning, "InvalidRanges", "Plan", "%v", shoot.PlanErr)
+		return r.publish(ctx, g)
+	}
+	var errs []error
+	for _, request := range shoot.Plan.Requests {
+		if err := r.ensureOne(ctx, g, shoot.Plan, request); err != nil {
+			errs = append(errs, fmt.Errorf("%s (%s): %w", request.Range, request.Family, err))
+		}
+	}
+	errs = append(errs, r.publish(ctx, g))
+	return errors.Join(errs...)
+}
+
+func (r *shootReconciler) ensureOne(ctx context.Context, g *gathered, p plan.Plan, request plan.Request) error {
+	object, err := r.intent(ctx, g, request)
+	if err != nil {
+		return err
+	}
+	record, err := recordOf(object)
+	if err != nil {
+		return err
+	}
+	switch {
+	case record.Phase == reservation.Bound:
+		return r.keepBound(ctx, g, object, record)
+	case record.Phase == reservation.Releasing || object.DeletionTimestamp != nil:
+		// Deleted before it was bound, or by a shoot that was on its way out: finish that, then begin anew.
+		if err := r.releaseOne(ctx, object); err != nil {
+			return err
+		}
+		return reservation.Errorf(reservation.Wait, "the reservation was deleted and is made anew")
+	}
+	err = r.drive(ctx, g, p, object, record)
+	if err != nil {
+		err = errors.Join(err, r.report(ctx, object, err))
+	}
+	return err
+}
+
+// intent returns the reservation of the request, creating it if there is none: from here on it is on record that the shoot
+// wants a prefix, before anybody is asked for one.
+func (r *shootReconciler) intent(ctx context.Context, g *gathered, request plan.Request) (*v1alpha1.PrefixReservation, error) {
+	wanted := r.newReservation(g, request)
+	for _, existing := range g.own() {
+		if existing.Name != wanted.Name {
+			continue
+		}
+		if existing.Spec.PrefixLength != wanted.Spec.PrefixLength || existing.Spec.PublishedLength != wanted.Spec.PublishedLength ||
+			existing.Spec.Scope != wanted.Spec.Scope {
+			r.event(existing, corev1.EventTypeWarning, "SizeChanged", "Keep",
+				"the Shoot now asks for %s/%d, but a reservation is never resized: %s stays", wanted.Spec.Scope, wanted.Spec.PrefixLength, existing.Status.Allocated)
+		}
+		return existing, r.regain(ctx, existing)
+	}
+	if err := r.client.Create(ctx, wanted); err != nil {
+		if apierrors.IsAlreadyExists(err) {
+			return nil, reservation.Errorf(reservation.Retry, "another controller, or the former shoot of this name, has made it: %w", err)
+		}
+		return nil, fmt.Errorf("creating PrefixReservation %s: %w", client.ObjectKeyFromObject(wanted), err)
+	}
+	r.fail(reservation.AfterIntent)
+	g.reservations = append(g.reservations, *wanted)
+	return &g.reservations[len(g.reservations)-1], nil
+}
+
+func (r *shootReconciler) newReservation(g *gathered, request plan.Request) *v1alpha1.PrefixReservation {
+	shoot := g.cluster.Shoot
+	wanted := &v1alpha1.PrefixReservation{
+		ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace.Name, Finalizers: []string{v1alpha1.FinalizerReservation}},
+		Spec: v1alpha1.PrefixReservationSpec{
+			Range:           v1alpha1.RangeName(request.Range),
+			Family:          v1alpha1.IPFamily(request.Family.String()),
+			Scope:           v1alpha1.Scope(request.Scope),
+			PrefixLength:    int32(request.Bits),          //nolint:gosec // at most 128
+			PublishedLength: int32(request.PublishedBits), //nolint:gosec // at most 128
+			Owner: v1alpha1.ReservationOwner{
+				GardenID: r.Config.GardenID, ShootUID: infrastructure.UID(shoot), Shoot: shoot.Namespace + "/" + shoot.Name,
+			},
+		},
+	}
+	wanted.Name = nameOf(&wanted.Spec)
+	return wanted
+}
+
+// drive takes a reservation that is not bound as far as it goes.
+func (r *shootReconciler) drive(ctx context.Context, g *gathered, p plan.Plan, object *v1alpha1.PrefixReservation, record reservation.Record) error {
+	key := infrastructure.KeyOf(object)
+	reported, isReported := infrastructure.Reported(g.infra.Status.Networking, key)
+	var unfit error
+	if record.Phase == reservation.Pending && isReported {
+		if unfit = p.Adoptable(key, reported); unfit == nil {
+			return (&journal{r.kit, object}).Save(ctx, reservation.Record{Phase: reservation.Bound, Backend: backendAdopted, Prefix: reported})
+		}
+	}
+
+	request, err := r.requestOf(ctx, g, p, object)
+	if err != nil {
+		return err
+	}
+	reserver, err := r.reserverFor(record, request, reported, unfit)
+	if err != nil {
+		return err
+	}
+	if published, ok := publishedBefore(g.cluster.Shoot, key); ok {
+		if err := r.reclaim(ctx, reserver, object, published); err != nil {
+			return err
+		}
+	}
+	protocol := r.protocol(reserver, object)
+	_, err = protocol.Ensure(ctx, record, request)
+	return err
+}
+
+func (k *kit) protocol(reserver reservation.Reserver, object *v1alpha1.PrefixReservation) *reservation.Protocol {
+	return &reservation.Protocol{Reserver: reserver, Journal: &journal{k, object}, Owner: ownerOf(object), Failpoint: k.Failpoint}
+}
+
+func (r *shootReconciler) requestOf(ctx context.Context, g *gathered, p plan.Plan, object *v1alpha1.PrefixReservation) (reservation.Request, error) {
+	avoid, err := r.avoid(ctx, g, p, object)
+	return reservation.Request{
+		Key: infrastructure.KeyOf(object), Scope: plan.Scope(object.Spec.Scope), Bits: int(object.Spec.PrefixLength),
+		Pool: object.Spec.Pool, Avoid: avoid,
+	}, err
+}
+
+// reserverFor is the backend that was asked before, else the first that serves the request.
+func (r *shootReconciler) reserverFor(record reservation.Record, request reservation.Request, reported netip.Prefix, unfit error) (reservation.Reserver, error) {
+	if record.Backend != "" {
+		if reserver, ok := reservation.Named(r.Reservers, record.Backend); ok {
+			return reserver, nil
+		}
+		return nil, reservation.Errorf(reservation.Invalid, "backend %q, which was asked for the prefix, is not configured any more", record.Backend)
+	}
+	if reserver, ok := reservation.Select(r.Reservers, request); ok {
+		return reserver, nil
+	}
+	if unfit != nil {
+		return nil, reservation.Errorf(reservation.Invalid, "the infrastructure provider reports %s, which does not do, and no pool is configured: %w", reported, unfit)
+	}
+	return nil, reservation.Errorf(reservation.Wait,
+		"waiting for the infrastructure provider to report an %s range for %s: no pool is configured for %s prefixes on this seed",
+		request.Family, request.Range, request.Scope)
+}
+
+// publishedBefore is the range that Kubernetes already has, for a control plane that comes from another seed or whose
+// reservations were lost: nothing else may ever be published for it.
+func publishedBefore(shoot *gardencorev1beta1.Shoot, key plan.Key) (netip.Prefix, bool) {
+	networking := shoot.Status.Networking
+	if networking == nil {
+		return netip.Prefix{}, false
+	}
+	cidrs := map[keyword.Name][]string{keyword.Nodes: networking.Nodes, keyword.Pods: networking.Pods, keyword.Services: networking.Services}
+	for _, text := range cidrs[key.Range] {
+		if cidr, err := netip.ParsePrefix(text); err == nil && prefix.FamilyOf(cidr.Addr()) == key.Family {
+			return cidr, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// reclaim enters a range that is already in use into the backend, unless the backend holds something for the owner.
+func (r *shootReconciler) reclaim(ctx context.Context, reserver reservation.Reserver, object *v1alpha1.PrefixReservation, published netip.Prefix) error {
+	owner := ownerOf(object)
+	held, err := reserver.Lookup(ctx, owner)
+	if err != nil || len(held) > 0 {
+		return err
+	}
+	whole, err := prefix.Parent(published, min(int(object.Spec.PrefixLength), published.Bits()))
+	if err != nil {
+		return reservation.Errorf(reservation.Invalid, "%s, which is already published: %w", published, err)
+	}
+	if err := reserver.Claim(ctx, reservation.Allocation{Owner: owner, Prefix: whole}); err != nil {
+		return fmt.Errorf("%s is already published for this shoot: %w", published, err)
+	}
+	return nil
+}
+
+// keepBound mends what may have come loose around a bound reservation.
+func (r *shootReconciler) keepBound(ctx context.Context, g *gathered, object *v1alpha1.PrefixReservation, record reservation.Record) error {
+	if object.DeletionTimestamp != nil {
+		r.warnHeld(g)
+	}
+	reserver, ok := reservation.Named(r.Reservers, record.Backend)
+	if !ok {
+		return nil // adopted, or its pool was taken out of the configuration: the shoot keeps it
+	}
+	err := reserver.Claim(ctx, reservation.Allocation{
+		Owner: ownerOf(object), ID: record.ID, Prefix: record.Prefix, Since: object.CreationTimestamp.UTC(),
+	})
+	if reservation.KindOf(err) == reservation.Conflict {
+		r.event(object, corev1.EventTypeWarning, "Lost", "Verify", "%s is published, but %s gave it away: %v", record.Prefix, record.Backend, err)
+	}
+	return err
+}
+
+// regain takes the reservation of a shoot that came back under control again: its finalizer was dropped when it left.
+func (r *shootReconciler) regain(ctx context.Context, object *v1alpha1.PrefixReservation) error {
+	if hasFinalizer(object) || object.DeletionTimestamp != nil {
+		return nil
+	}
+	controllerutil.AddFinalizer(object, v1alpha1.FinalizerReservation)
+	if err := r.client.Update(ctx, object); err != nil {
+		return fmt.Errorf("adding the finalizer: %w", err)
+	}
+	return nil
+}
+
+// report writes into the reservation why it does not get on. Only what changed is written: the write wakes us.
+func (r *shootReconciler) report(ctx context.Context, object *v1alpha1.PrefixReservation, cause error) error {
+	kind := reservation.KindOf(cause)
+	next := object.DeepCopy()
+	switch {
+	case kind.Failed():
+		next.Status.Phase = v1alpha1.PhaseFailed
+	case next.Status.Attempt == 0:
+		next.Status.Phase = v1alpha1.PhasePending
+	default:
+		next.Status.Phase = v1alpha1.PhaseAllocating
+	}
+	setBound(next, metav1.ConditionFalse, string(kind), cause.Error())
+	if equality.Semantic.DeepEqual(next.Status, object.Status) {
+		return nil
+	}
+	if err := r.client.Status().Update(ctx, next); err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return nil // somebody else got on; the next run sees
+		}
+		return fmt.Errorf("storing why: %w", err)
+	}
+	*object = *next
+	if kind.Failed() {
+		r.event(next, corev1.EventTypeWarning, string(kind), "Reserve", "%v", cause)
+	}
+	return nil
+}
+
+// publish writes the Infrastructure's status if the webhook would now make another of it: ranges to merge in, or an
+// Infrastructure that was held and can go. It does not hold by itself: that is for what the provider writes.
+func (r *shootReconciler) publish(ctx context.Context, g *gathered) error {
+	shoot := infrastructure.Of(g.cluster.Shoot, g.cluster.Seed, g.reservations)
+	wasHeld := infrastructure.Held(g.infra)
+	desired := g.infra.DeepCopy()
+	infrastructure.Mutate(desired, shoot)
+	if infrastructure.Held(desired) && !wasHeld || equality.Semantic.DeepEqual(desired.Status, g.infra.Status) {
+		return nil
+	}
+	holds := infrastructure.Held(desired)
+	if err := r.client.Status().Update(ctx, desired); err != nil {
+		return fmt.Errorf("publishing in Infrastructure %s: %w", client.ObjectKeyFromObject(desired), err)
+	}
+	if !holds && infrastructure.Held(desired) {
+		return reservation.Errorf(reservation.Retry, "the webhook still holds Infrastructure %s", client.ObjectKeyFromObject(desired))
+	}
+	if wasHeld && !holds {
+		r.event(desired, corev1.EventTypeNormal, "PrefixesReserved", "Publish", "all prefixes are reserved and published")
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
+	v1beta1constants "github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
+	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
+)
+
+// gathered is all that is known of a shoot's namespace.
+type gathered struct {
+	namespace *corev1.Namespace
+	// infra is nil if there is none.
+	infra *extensionsv1alpha1.Infrastructure
+	// cluster is nil if there is none.
+	cluster *extensionscontroller.Cluster
+	// reservations are all of the namespace, those of a former shoot of this name included.
+	reservations []v1alpha1.PrefixReservation
+}
+
+// gather reads the namespace live: a reservation is never made, and never given up, on the word of a cache. It returns
+// nil for a namespace that is not a shoot's of our network type.
+func (k *kit) gather(ctx context.Context, name string) (*gathered, error) {
+	g := &gathered{namespace: &corev1.Namespace{}}
+	if err := k.client.Get(ctx, client.ObjectKey{Name: name}, g.namespace); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if g.namespace.Labels[v1beta1constants.LabelNetworkingProvider] != shootplan.NetworkType {
+		return nil, nil
+	}
+
+	infras := &extensionsv1alpha1.InfrastructureList{}
+	if err := k.live.List(ctx, infras, client.InNamespace(name)); err != nil {
+		return nil, fmt.Errorf("listing the Infrastructures of %s: %w", name, err)
+	}
+	if len(infras.Items) > 0 {
+		g.infra = &infras.Items[0] // a shoot has one
+	}
+
+	cluster, err := extensionscontroller.GetCluster(ctx, k.live, name)
+	switch {
+	case err == nil && cluster.Shoot == nil:
+		return nil, fmt.Errorf("reading Cluster %s: it holds no Shoot", name)
+	case err == nil:
+		g.cluster = cluster
+	case !apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("reading Cluster %s: %w", name, err)
+	}
+
+	list := &v1alpha1.PrefixReservationList{}
+	if err := k.live.List(ctx, list, client.InNamespace(name)); err != nil {
+		return nil, fmt.Errorf("listing the PrefixReservations of %s: %w", name, err)
+	}
+	g.reservations = list.Items
+	return g, nil
+}
+
+// own are the reservations of the shoot that lives in the namespace now.
+func (g *gathered) own() []*v1alpha1.PrefixReservation {
+	return g.filter(func(r *v1alpha1.PrefixReservation) bool {
+		return g.cluster != nil && r.Spec.Owner.ShootUID == infrastructure.UID(g.cluster.Shoot)
+	})
+}
+
+// former are the reservations of shoots that had the name before.
+func (g *gathered) former() []*v1alpha1.PrefixReservation {
+	return g.filter(func(r *v1alpha1.PrefixReservation) bool {
+		return g.cluster != nil && r.Spec.Owner.ShootUID != infrastructure.UID(g.cluster.Shoot)
+	})
+}
+
+func (g *gathered) filter(want func(*v1alpha1.PrefixReservation) bool) []*v1alpha1.PrefixReservation {
+	var found []*v1alpha1.PrefixReservation
+	for i := range g.reservations {
+		if want(&g.reservations[i]) {
+			found = append(found, &g.reservations[i])
+		}
+	}
+	return found
+}
+
+// Gardener keeps these in every shoot: the VPN and the node-local DNS.
+var reservedByGardener = []netip.Prefix{
+	netip.MustParsePrefix("fd8f:6d53:b97a:1::/96"),
+	netip.MustParsePrefix("fd30:1319:f1e:230b::1/128"),
+}
+
+// avoid is what a new prefix for the reservation must not overlap: what belongs to the seed, to Gardener, to the shoot itself
+// and to any other reservation of the seed. The backends know what they gave; this is the second line of defence, and the
+// first against ranges that no backend knows.
+func (k *kit) avoid(ctx context.Context, g *gathered, p plan.Plan, self *v1alpha1.PrefixReservation) ([]netip.Prefix, error) {
+	avoid := append([]netip.Prefix{}, reservedByGardener...)
+	avoid = append(avoid, p.SeedNetworks...)
+	for _, fixed := range p.Fixed {
+		avoid = append(avoid, fixed)
+	}
+	list := &v1alpha1.PrefixReservationList{}
+	if err := k.client.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
+	}
+	others := append(list.Items, g.reservations...) // the shoot's own are known better than the cache has them
+	for i := range others {
+		r := &others[i]
+		if sameHolder(r, self) {
+			continue
+		}
+		if allocated, err := netip.ParsePrefix(r.Status.Allocated); err == nil {
+			avoid = append(avoid, allocated)
+		}
+	}
+	return avoid, nil
+}
+
+// sameHolder tells whether two objects stand for the same range of the same shoot: one may be what is left of the other.
+func sameHolder(a, b *v1alpha1.PrefixReservation) bool {
+	return a.Spec.Owner.GardenID == b.Spec.Owner.GardenID && a.Spec.Owner.ShootUID == b.Spec.Owner.ShootUID &&
+		a.Spec.Range == b.Spec.Range && a.Spec.Family == b.Spec.Family
+}

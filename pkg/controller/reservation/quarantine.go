@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+)
+
+// quarantineReconciler gives back the prefixes of tombstones whose time is over, or that somebody deleted.
+type quarantineReconciler struct {
+	*kit
+}
+
+// Reconcile looks at one tombstone.
+func (r *quarantineReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	tombstone := &v1alpha1.PrefixReservation{}
+	if err := r.live.Get(ctx, request.NamespacedName, tombstone); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if tombstone.Status.Phase != v1alpha1.PhaseQuarantined && tombstone.DeletionTimestamp == nil {
+		return reconcile.Result{}, nil // just made: its status follows
+	}
+	heir, err := r.heir(ctx, tombstone)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if heir != "" {
+		log.FromContext(ctx).Info("The shoot is back, the tombstone goes", "prefix", tombstone.Status.Allocated, "reservation", heir)
+		return reconcile.Result{}, r.remove(ctx, tombstone)
+	}
+	if tombstone.DeletionTimestamp == nil {
+		until := tombstone.Status.QuarantinedUntil
+		if until == nil {
+			return reconcile.Result{}, nil // until somebody deletes it
+		}
+		if left := until.Sub(r.now()); left > 0 {
+			return reconcile.Result{RequeueAfter: left}, nil
+		}
+	}
+	return result(r.end(ctx, tombstone))
+}
+
+// heir is the living reservation that holds what the tombstone stands for: a shoot that migrated away and came back.
+func (r *quarantineReconciler) heir(ctx context.Context, tombstone *v1alpha1.PrefixReservation) (string, error) {
+	list := &v1alpha1.PrefixReservationList{}
+	if err := r.live.List(ctx, list); err != nil {
+		return "", fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
+	}
+	for i := range list.Items {
+		other := &list.Items[i]
+		// A reservation without the finalizer is what a migration leaves behind: it holds nothing.
+		if other.Namespace != r.Namespace && sameHolder(other, tombstone) && hasFinalizer(other) &&
+			other.Status.Phase != v1alpha1.PhaseReleasing && ownerOf(other) == ownerOf(tombstone) {
+			return client.ObjectKeyFromObject(other).String(), nil
+		}
+	}
+	return "", nil
+}
+
+func (r *quarantineReconciler) end(ctx context.Context, tombstone *v1alpha1.PrefixReservation) error {
+	record, err := recordOf(tombstone)
+	if err != nil {
+		return err
+	}
+	if record.Backend != "" {
+		reserver, ok := reservation.Named(r.Reservers, record.Backend)
+		if !ok {
+			r.event(tombstone, corev1.EventTypeWarning, "NoBackend", "Release", "cannot give back %s: backend %q is not configured any more", record.Prefix, record.Backend)
+			return reservation.Errorf(reservation.Retry, "backend %q is not configured any more", record.Backend)
+		}
+		if err := r.protocol(reserver, tombstone).FinishRelease(ctx, record); err != nil {
+			return fmt.Errorf("ending the quarantine of %s: %w", record.Prefix, err)
+		}
+	}
+	log.FromContext(ctx).Info("The quarantine is over", "prefix", tombstone.Status.Allocated, "shoot", tombstone.Spec.Owner.Shoot)
+	return r.remove(ctx, tombstone)
+}

@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+)
+
+// waitAgain is after how long something is looked at again that a watch should have told us of.
+const waitAgain = 5 * time.Minute
+
+// shootReconciler reconciles the reservations of one shoot; the request's name is that of its namespace.
+type shootReconciler struct {
+	*kit
+}
+
+// Reconcile gathers, decides and applies.
+func (r *shootReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	g, err := r.gather(ctx, request.Name)
+	if err != nil || g == nil {
+		return reconcile.Result{}, err
+	}
+	what, why := decide(g)
+	log.FromContext(ctx).V(1).Info("Decided", "action", what, "reason", why)
+
+	switch what {
+	case ensure:
+		err = errors.Join(r.release(ctx, g.former()), r.ensure(ctx, g))
+	case release:
+		err = r.release(ctx, g.filter(hasFinalizer))
+	case migrate:
+		err = r.migrate(ctx, g.filter(hasFinalizer))
+	case keep:
+		r.warnHeld(g)
+	}
+	return result(err)
+}
+
+// result turns the kind of an error into what to do next. Of several errors the one that wants the earliest retry counts.
+func result(err error) (reconcile.Result, error) {
+	if err == nil {
+		return reconcile.Result{}, nil
+	}
+	if onlyWaits(err) {
+		return reconcile.Result{RequeueAfter: waitAgain}, nil
+	}
+	return reconcile.Result{}, err
+}
+
+func onlyWaits(err error) bool {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			if !onlyWaits(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return reservation.KindOf(err) == reservation.Wait
+}
+
+// event records one on the object; about names what it has to do with, if that is something else.
+func (k *kit) event(object runtime.Object, kind, reason, action, format string, args ...any) {
+	k.recorder.Eventf(object, nil, kind, reason, action, format, args...)
+}
+
+// warnHeld tells whoever tried to delete a reservation by hand why it stays.
+func (r *shootReconciler) warnHeld(g *gathered) {
+	for i := range g.reservations {
+		if res := &g.reservations[i]; res.DeletionTimestamp != nil && g.namespace.DeletionTimestamp == nil {
+			r.event(res, corev1.EventTypeWarning, "InUse", "Keep", "%s stays reserved: the Infrastructure still exists", res.Status.Allocated)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+)
+
+// release gives back the reservations; one that cannot be given back does not keep the others.
+func (k *kit) release(ctx context.Context, objects []*v1alpha1.PrefixReservation) error {
+	var errs []error
+	for _, object := range objects {
+		if err := k.releaseOne(ctx, object); err != nil {
+			errs = append(errs, fmt.Errorf("releasing PrefixReservation %s: %w", client.ObjectKeyFromObject(object), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// releaseOne gives back one reservation. Its prefix stays with its owner in the backend until the quarantine is over; what
+// remembers that is a tombstone in the extension's own namespace, for the shoot's goes away. Only then the object may go.
+func (k *kit) releaseOne(ctx context.Context, object *v1alpha1.PrefixReservation) error {
+	if hasFinalizer(object) {
+		if err := k.giveBack(ctx, object); err != nil {
+			return err
+		}
+	}
+	k.fail(reservation.BeforeFinalizer)
+	return k.remove(ctx, object)
+}
+
+func (k *kit) giveBack(ctx context.Context, object *v1alpha1.PrefixReservation) error {
+	record, err := recordOf(object)
+	if err != nil {
+		return err
+	}
+	if record.Backend == backendAdopted || record.Attempt == 0 {
+		return nil // not ours to give, or nobody was asked yet
+	}
+	reserver, ok := reservation.Named(k.Reservers, record.Backend)
+	if !ok {
+		k.event(object, corev1.EventTypeWarning, "NoBackend", "Release", "cannot give back %s: backend %q is not configured any more", object.Status.Allocated, record.Backend)
+		return reservation.Errorf(reservation.Retry, "backend %q is not configured any more", record.Backend)
+	}
+	protocol := k.protocol(reserver, object)
+	if record, err = protocol.BeginRelease(ctx, record); err != nil {
+		return err
+	}
+	if !record.Prefix.IsValid() || k.quarantine() <= 0 {
+		return protocol.FinishRelease(ctx, record)
+	}
+	until := metav1.NewTime(k.now().Add(k.quarantine()))
+	return k.bury(ctx, object, &until, "the shoot is gone")
+}
+
+// bury makes the tombstone of a reservation. It is made once; a second call leaves the time of the first.
+func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, until *metav1.Time, why string) error {
+	tombstone := &v1alpha1.PrefixReservation{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: k.Namespace, Name: tombstoneName(object), Finalizers: []string{v1alpha1.FinalizerReservation},
+		},
+		Spec: object.Spec,
+	}
+	if err := k.client.Create(ctx, tombstone); err != nil {
+		if !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("creating the tombstone: %w", err)
+		}
+		if err := k.live.Get(ctx, client.ObjectKeyFromObject(tombstone), tombstone); err != nil {
+			return fmt.Errorf("reading the tombstone: %w", err)
+		}
+	}
+	before := tombstone.Status.DeepCopy()
+	conditions := tombstone.Status.Conditions
+	tombstone.Status = *object.Status.DeepCopy()
+	tombstone.Status.Phase, tombstone.Status.Conditions, tombstone.Status.QuarantinedUntil = v1alpha1.PhaseQuarantined, conditions, until
+	if until != nil && before.QuarantinedUntil != nil {
+		tombstone.Status.QuarantinedUntil = before.QuarantinedUntil
+	}
+	setBound(tombstone, metav1.ConditionFalse, "Quarantined", why)
+	if equality.Semantic.DeepEqual(*before, tombstone.Status) {
+		return nil
+	}
+	if err := k.client.Status().Update(ctx, tombstone); err != nil {
+		return fmt.Errorf("writing the tombstone: %w", err)
+	}
+	return nil
+}
+
+func tombstoneName(object *v1alpha1.PrefixReservation) string {
+	return "released-" + ownerOf(object).Hash()
+}
+
+// remove deletes the object and takes its finalizer away.
+func (k *kit) remove(ctx context.Context, object *v1alpha1.PrefixReservation) error {
+	if object.DeletionTimestamp == nil {
+		// The precondition keeps us from deleting a later object of the same name.
+		err := k.client.Delete(ctx, object, client.Preconditions{UID: &object.UID})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting: %w", err)
+		}
+	}
+	return k.dropFinalizer(ctx, object)
+}
+
+func (k *kit) dropFinalizer(ctx context.Context, object *v1alpha1.PrefixReservation) error {
+	before := object.DeepCopy()
+	if !controllerutil.RemoveFinalizer(object, v1alpha1.FinalizerReservation) {
+		return nil
+	}
+	if err := k.client.Patch(ctx, object, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("removing the finalizer: %w", err)
+	}
+	return nil
+}

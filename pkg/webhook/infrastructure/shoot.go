@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package infrastructure
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
+	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
+)
+
+// BackendAdopted is the backend of a range that the infrastructure provider brought: recorded, never released.
+const BackendAdopted = "adopted"
+
+// Shoot is what a decision about its Infrastructure rests on.
+type Shoot struct {
+	Plan plan.Plan
+	// PlanErr says why there is no plan.
+	PlanErr error
+	// Reservations of this very shoot, not of a former one of its name.
+	Reservations []v1alpha1.PrefixReservation
+}
+
+// Gather reads the shoot of a namespace: its Cluster and its reservations.
+func Gather(ctx context.Context, reader client.Reader, namespace string) (Shoot, error) {
+	cluster, err := extensionscontroller.GetCluster(ctx, reader, namespace)
+	if err != nil {
+		return Shoot{}, fmt.Errorf("reading Cluster %s: %w", namespace, err)
+	}
+	if cluster.Shoot == nil {
+		return Shoot{}, fmt.Errorf("reading Cluster %s: it holds no Shoot", namespace)
+	}
+	list := &v1alpha1.PrefixReservationList{}
+	if err := reader.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return Shoot{}, fmt.Errorf("listing the PrefixReservations of %s: %w", namespace, err)
+	}
+	return Of(cluster.Shoot, cluster.Seed, list.Items), nil
+}
+
+// Of plans for a shoot and picks its own of the reservations.
+func Of(shoot *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed, reservations []v1alpha1.PrefixReservation) Shoot {
+	s := Shoot{}
+	s.Plan, s.PlanErr = shootplan.Build(shoot, seed, nil)
+	for _, r := range reservations {
+		if r.Spec.Owner.ShootUID == UID(shoot) {
+			s.Reservations = append(s.Reservations, r)
+		}
+	}
+	return s
+}
+
+// UID of a shoot that survives its migration and the restoration of the garden's etcd from a backup.
+func UID(shoot *gardencorev1beta1.Shoot) string {
+	if shoot.Status.UID != "" {
+		return string(shoot.Status.UID)
+	}
+	return string(shoot.UID)
+}
+
+// KeyOf the range that a reservation is for.
+func KeyOf(r *v1alpha1.PrefixReservation) plan.Key {
+	key := plan.Key{Range: keyword.Name(r.Spec.Range), Family: prefix.IPv6}
+	if r.Spec.Family == v1alpha1.IPv4 {
+		key.Family = prefix.IPv4
+	}
+	return key
+}
+
+// Publish says what the shoot's ranges are, as far as they are known: the fixed ones, those that are bound, and what the
+// provider reports where it is asked for nothing else.
+func (s Shoot) Publish(reported *extensionsv1alpha1.InfrastructureStatusNetworking) (plan.Published, error) {
+	reserved, adopted := map[plan.Key]netip.Prefix{}, map[plan.Key]netip.Prefix{}
+	for i := range s.Reservations {
+		r := &s.Reservations[i]
+		if r.Status.Phase != v1alpha1.PhaseBound {
+			continue
+		}
+		allocated, err := netip.ParsePrefix(r.Status.Allocated)
+		if err != nil {
+			return plan.Published{}, fmt.Errorf("PrefixReservation %s: status.allocated: %w", r.Name, err)
+		}
+		if r.Status.Backend == BackendAdopted {
+			adopted[KeyOf(r)] = allocated
+		} else {
+			reserved[KeyOf(r)] = allocated
+		}
+	}
+	for key, cidr := range s.custom(reported) {
+		reserved[key] = cidr
+	}
+	return s.Plan.PublishAdopted(reserved, adopted)
+}
+
+// custom are the ranges that somebody else brings, as far as the provider reports them.
+func (s Shoot) custom(reported *extensionsv1alpha1.InfrastructureStatusNetworking) map[plan.Key]netip.Prefix {
+	found := map[plan.Key]netip.Prefix{}
+	for _, name := range keyword.Names() {
+		for _, family := range []prefix.Family{prefix.IPv4, prefix.IPv6} {
+			if asked := s.Plan.Ranges.Get(name); asked != nil {
+				if v, ok := asked.Value(family); !ok || v.Word != keyword.Custom {
+					continue
+				}
+			}
+			key := plan.Key{Range: name, Family: family}
+			if cidr, ok := Reported(reported, key); ok {
+				found[key] = cidr
+			}
+		}
+	}
+	return found
+}
+
+// Reported is the CIDR in an Infrastructure's status for a range and family.
+func Reported(networking *extensionsv1alpha1.InfrastructureStatusNetworking, key plan.Key) (netip.Prefix, bool) {
+	for _, text := range *cidrsOf(networking, key.Range) {
+		if cidr, err := netip.ParsePrefix(text); err == nil && prefix.FamilyOf(cidr.Addr()) == key.Family {
+			return cidr.Masked(), true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// cidrsOf is the place of a range's CIDRs; that of nil is empty and leads nowhere.
+func cidrsOf(networking *extensionsv1alpha1.InfrastructureStatusNetworking, name keyword.Name) *[]string {
+	if networking == nil {
+		return new([]string)
+	}
+	switch name {
+	case keyword.Nodes:
+		return &networking.Nodes
+	case keyword.Pods:
+		return &networking.Pods
+	default:
+		return &networking.Services
+	}
+}

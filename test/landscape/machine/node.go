@@ -1,4 +1,5 @@
-// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
 // SPDX-License-Identifier: Apache-2.0
 
 package machine
@@ -34,6 +35,8 @@ type NodeConfig struct {
 	HostConfig
 	// Cluster is the one it joins.
 	Cluster *Cluster
+	// Kubelet is for nodes of a cluster whose API server is not this package's: Cluster is nil then.
+	Kubelet *Kubelet
 	// ClusterDNS are the addresses pods use as resolvers.
 	ClusterDNS []netip.Addr
 	// Labels the node registers with.
@@ -207,15 +210,16 @@ func (n *Node) startContainerd(ctx context.Context, _ NodeConfig) error {
 }
 
 func (n *Node) startKubelet(ctx context.Context, cfg NodeConfig) error {
-	kubeconfig, err := cfg.Cluster.Kubeconfig("system:node:"+n.Name, "system:nodes")
+	kubeconfig, files, err := n.kubeletIdentity(cfg)
 	if err != nil {
 		return err
 	}
-	config, err := kubeletConfig(cfg)
+	config, err := kubeletConfig(cfg, n.Dir())
 	if err != nil {
 		return err
 	}
 	file := filepath.Join(n.Dir(), "kubelet.yaml")
+	files = append(files, File{Path: file, Content: config})
 	command := []string{"kubelet", "--config=" + file, "--kubeconfig=" + kubeconfig, "--hostname-override=" + n.Name,
 		"--node-ip=" + cfg.Addresses[0].Addr().String(), "--root-dir=/var/lib/kubelet"}
 	if len(cfg.Labels) > 0 {
@@ -226,7 +230,17 @@ func (n *Node) startKubelet(ctx context.Context, cfg NodeConfig) error {
 		command = append(command, "--node-labels="+strings.Join(labels, ","))
 	}
 	command = append(command, cfg.KubeletArgs...)
-	return n.Start(ctx, Process{Name: KubeletProcess, Command: command, Files: []File{{Path: file, Content: config}}})
+	return n.Start(ctx, Process{Name: KubeletProcess, Command: command, Files: files})
+}
+
+// kubeletIdentity gives the path of kubelet's kubeconfig and what has to be written for it.
+func (n *Node) kubeletIdentity(cfg NodeConfig) (string, []File, error) {
+	if cfg.Kubelet != nil {
+		files := cfg.Kubelet.files(n.Dir())
+		return files[0].Path, files, nil
+	}
+	kubeconfig, err := cfg.Cluster.Kubeconfig("system:node:"+n.Name, "system:nodes")
+	return kubeconfig, nil, err
 }
 
 // copyProgram copies beside and renames: a program that runs can't be written to.

@@ -1,4 +1,5 @@
-// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
 // SPDX-License-Identifier: Apache-2.0
 
 package machine
@@ -16,7 +17,15 @@ import (
 )
 
 // kubeletConfig renders kubelet's configuration file.
-func kubeletConfig(cfg NodeConfig) ([]byte, error) {
+func kubeletConfig(cfg NodeConfig, dir string) ([]byte, error) {
+	var clientCA, servingCert, servingKey string
+	if cfg.Kubelet != nil {
+		files := cfg.Kubelet.files(dir)
+		clientCA, servingCert, servingKey = files[1].Path, files[2].Path, files[3].Path
+	} else {
+		clientCA = cfg.Cluster.CAFile()
+	}
+
 	maxPods := cfg.MaxPods
 	if maxPods == 0 {
 		maxPods = 60
@@ -33,9 +42,11 @@ func kubeletConfig(cfg NodeConfig) ([]byte, error) {
 		Authentication: kubeletv1beta1.KubeletAuthentication{
 			Anonymous: kubeletv1beta1.KubeletAnonymousAuthentication{Enabled: &no},
 			Webhook:   kubeletv1beta1.KubeletWebhookAuthentication{Enabled: &yes},
-			X509:      kubeletv1beta1.KubeletX509Authentication{ClientCAFile: cfg.Cluster.CAFile()},
+			X509:      kubeletv1beta1.KubeletX509Authentication{ClientCAFile: clientCA},
 		},
 		Authorization:            kubeletv1beta1.KubeletAuthorization{Mode: kubeletv1beta1.KubeletAuthorizationModeWebhook},
+		TLSCertFile:              servingCert,
+		TLSPrivateKeyFile:        servingKey,
 		CgroupDriver:             "cgroupfs",
 		FailCgroupV1:             &no,
 		FailSwapOn:               &no,

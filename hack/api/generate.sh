@@ -38,11 +38,9 @@ step deepcopy "$bin/deepcopy-gen" --go-header-file $header --output-file zz_gene
 step defaults "$bin/defaulter-gen" --go-header-file $header --output-file zz_generated.defaults.go "${served[@]}"
 step conversion "$bin/conversion-gen" --go-header-file $header --output-file zz_generated.conversion.go "${served[@]}"
 step crds "$bin/controller-gen" crd paths=./pkg/apis/ipv6/v1alpha1 output:crd:dir=$crds
-for version in v1alpha1; do
-  step "docs ipv6" "$bin/crd-ref-docs" --log-level WARN --config hack/api/docs.yaml --renderer markdown --max-depth 12 \
-    --source-path "pkg/apis/ipv6/$version" --output-path "docs/api/ipv6-$version.md"
-  step "docs config" "$bin/crd-ref-docs" --log-level WARN --config hack/api/docs.yaml --renderer markdown --max-depth 12 \
-    --source-path "pkg/apis/config/$version" --output-path "docs/api/config-$version.md"
+for group in ipv6 config; do
+  step "docs $group" "$bin/crd-ref-docs" --log-level WARN --config hack/api/docs.yaml --renderer markdown --max-depth 12 \
+    --source-path "pkg/apis/$group/v1alpha1" --output-path "docs/api/$group-v1alpha1.md"
 done
 
 versions() {

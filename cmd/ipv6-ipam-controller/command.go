@@ -67,7 +67,7 @@ func newCommand() *cobra.Command {
 	f.StringVar(&o.namespace, "namespace", "kube-system", "namespace in the shoot for the journal and the leader's Lease")
 	f.DurationVar(&o.quarantine, "quarantine", ipamcontroller.DefaultQuarantine, "how long the prefix of a deleted node is kept from other nodes")
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 for none")
-	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	f.StringVar(&o.healthAddress, "health-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "let one replica work at a time; two at a time would be safe, but slower")
 	f.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long other replicas wait for a leader that is silent")
 	f.DurationVar(&o.renew, "leader-elect-renew-deadline", 10*time.Second, "how long a leader tries to renew before it gives up")

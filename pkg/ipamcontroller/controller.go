@@ -42,7 +42,7 @@ const (
 	// housekeeping is the key in the queue that stands for no node.
 	housekeeping = ""
 	// confirmAfter is how long claims that were carried out may stay in the journal.
-	confirmAfter = 30 * time.Second
+	confirmAfter = 10 * time.Second
 )
 
 // Options of the controller.

@@ -6,7 +6,6 @@ package ipamcontroller
 
 import (
 	"context"
-	"encoding/json"
 	"net/netip"
 	"sync"
 
@@ -37,16 +36,15 @@ func (c *Controller) process(ctx context.Context, batch []string) {
 		return
 	}
 	c.apply(ctx, tasks)
+	if next := c.book.NextExpiry(); !next.IsZero() {
+		c.queue.AddAfter(housekeeping, next.Sub(c.now()))
+	}
 	c.metrics.observe(c.book.Usage(), c.states)
 }
 
-// expire ends quarantines, lets the nodes try again that waited for it, and comes back for the next one.
+// expire ends quarantines and lets the nodes try again that waited for it.
 func (c *Controller) expire() {
-	before := quarantined(c.book)
-	if next := c.book.Expire(c.now()); !next.IsZero() {
-		c.queue.AddAfter(housekeeping, next.Sub(c.now()))
-	}
-	if quarantined(c.book) == before {
+	if !c.book.Expire(c.now()) {
 		return
 	}
 	for name, s := range c.states {
@@ -54,13 +52,6 @@ func (c *Controller) expire() {
 			c.queue.Add(name)
 		}
 	}
-}
-
-func quarantined(b *nodeprefix.Book) (n int) {
-	for _, u := range b.Usage() {
-		n += u.Quarantined
-	}
-	return n
 }
 
 // decide brings the book up to date and asks it.
@@ -161,25 +152,6 @@ func nodeOf(node *corev1.Node) nodeprefix.Node {
 		}
 	}
 	return n
-}
-
-// writerOf tells which client wrote the node's podCIDRs, if the API server knows.
-func writerOf(node *corev1.Node) string {
-	for _, m := range node.ManagedFields {
-		if m.FieldsV1 == nil || m.Subresource != "" {
-			continue
-		}
-		var fields struct {
-			Spec map[string]json.RawMessage `json:"f:spec"`
-		}
-		if err := json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields); err != nil {
-			continue
-		}
-		if _, ok := fields.Spec["f:podCIDRs"]; ok {
-			return m.Manager
-		}
-	}
-	return ""
 }
 
 func joined(ps []netip.Prefix) string {

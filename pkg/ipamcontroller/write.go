@@ -20,7 +20,7 @@ import (
 // attempts to write a node that others, the kubelet above all, write at the same time.
 const attempts = 5
 
-// reasonForeignWriter is told of once; the pod ranges may be right, but nobody else knows the rules they are cut by.
+// reasonForeignWriter is told of once; the pod ranges may be right, but nobody else knows by which rules they are cut.
 const reasonForeignWriter = "PodCIDRsWrittenByOther"
 
 // state of a node as people were told.
@@ -162,17 +162,13 @@ func (c *Controller) tell(ctx context.Context, node *corev1.Node, s state) error
 	return nil
 }
 
-// tellOfWriter says so if the pod ranges came from somebody else.
+// tellOfWriter says so if the pod ranges came from somebody else: we write them and the annotation in one request.
 func (c *Controller) tellOfWriter(node *corev1.Node) {
-	writer := writerOf(node)
-	if writer == "" || writer == Name {
+	if _, ours := node.Annotations[AnnotationNodePrefix]; ours {
 		return
-	}
-	hint := ""
-	if writer == "kube-controller-manager" {
-		hint = "; start it with --allocate-node-cidrs=false"
 	}
 	c.metrics.problems.WithLabelValues(reasonForeignWriter).Inc()
 	c.recorder.Eventf(node, nil, corev1.EventTypeWarning, reasonForeignWriter, "AssignPodCIDRs",
-		"the pod ranges %s were written by %s, not by %s%s", joined(nodeOf(node).PodCIDRs), writer, Name, hint)
+		"the pod ranges %s were not written by %s; if kube-controller-manager writes them, start it with --allocate-node-cidrs=false",
+		joined(nodeOf(node).PodCIDRs), Name)
 }

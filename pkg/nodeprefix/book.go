@@ -141,13 +141,11 @@ func (b *Book) Quarantine(t Tombstone) {
 	}
 }
 
-// Expire ends the quarantines that are over at the given time, and returns when the next one ends: zero if there is none.
-func (b *Book) Expire(now time.Time) (next time.Time) {
+// Expire ends the quarantines that are over at the given time and tells whether there were any.
+func (b *Book) Expire(now time.Time) bool {
+	before := len(b.tombs)
 	b.tombs = slices.DeleteFunc(b.tombs, func(t Tombstone) bool {
 		if t.Until.After(now) {
-			if next.IsZero() || t.Until.Before(next) {
-				next = t.Until
-			}
 			return false
 		}
 		for _, s := range b.spaces {
@@ -157,6 +155,16 @@ func (b *Book) Expire(now time.Time) (next time.Time) {
 		}
 		return true
 	})
+	return len(b.tombs) < before
+}
+
+// NextExpiry is when the next quarantine ends; zero if there is none.
+func (b *Book) NextExpiry() (next time.Time) {
+	for _, t := range b.tombs {
+		if next.IsZero() || t.Until.Before(next) {
+			next = t.Until
+		}
+	}
 	return next
 }
 

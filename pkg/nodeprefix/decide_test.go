@@ -136,9 +136,11 @@ func TestForTellsOfExhaustion(t *testing.T) {
 		Verdict: nodeprefix.Wait, Reason: "CIDRNotAvailable",
 		Message: "no free /66 is left in 2001:db8:1:2::/64: 2 held by nodes, 1 still in quarantine after their node was deleted",
 	}))
-	g.Expect(b.Expire(noon)).To(Equal(one), "not over yet")
+	g.Expect(b.NextExpiry()).To(Equal(one))
+	g.Expect(b.Expire(noon)).To(BeFalse(), "not over yet")
 	g.Expect(b.For("d").Verdict).To(Equal(nodeprefix.Wait))
-	g.Expect(b.Expire(one)).To(BeZero())
+	g.Expect(b.Expire(one)).To(BeTrue())
+	g.Expect(b.NextExpiry()).To(BeZero())
 	g.Expect(b.For("d").Assignment.Prefixes).To(Equal(prefixes("2001:db8:1:2:4000::/66")), "wrapped around")
 }
 

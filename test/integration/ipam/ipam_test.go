@@ -7,6 +7,7 @@ package ipam_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -17,10 +18,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
@@ -33,23 +37,40 @@ const (
 	often      = 50 * time.Millisecond
 )
 
-// binary is the program under test, built by TestMain.
-var binary string
+var (
+	// binary is the program under test, built by TestMain.
+	binary string
+	// apiServer serves all tests, one after the other; start empties it.
+	apiServer *envtest.Environment
+)
 
 func TestMain(m *testing.M) {
+	code, err := testMain(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func testMain(m *testing.M) (code int, err error) {
+	log.SetLogger(logr.Discard())
 	dir, err := os.MkdirTemp("", "ipam-test-")
 	if err != nil {
-		panic(err)
+		return 0, err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	binary = filepath.Join(dir, "ipv6-ipam-controller")
 	build := exec.Command("go", "build", "-o", binary, "../../../cmd/ipv6-ipam-controller")
 	build.Stdout, build.Stderr = os.Stdout, os.Stderr
-	code := 1
-	if err := build.Run(); err == nil {
-		code = m.Run()
+	if err := build.Run(); err != nil {
+		return 0, err
 	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	if apiServer, err = envtest.New(); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, apiServer.Stop()) }()
+	return m.Run(), nil
 }
 
 // cluster is a kube-apiserver with helpers in the words of these tests.
@@ -60,14 +81,23 @@ type cluster struct {
 	kubeconfig string
 }
 
-// start gives every test a cluster of its own: they would disturb each other's nodes.
+// start gives the test a cluster in which nothing happened yet.
 func start(t *testing.T) *cluster {
 	t.Helper()
-	env := envtest.Start(t)
 	g := NewWithT(t)
 	g.SetDefaultEventuallyTimeout(soon)
 	g.SetDefaultEventuallyPollingInterval(often)
-	return &cluster{Environment: env, t: t, WithT: g, kubeconfig: env.KubeconfigFile(t)}
+	for _, obj := range []client.Object{&corev1.Node{}, &corev1.Event{}, &corev1.ConfigMap{}, &coordinationv1.Lease{}} {
+		var opts []client.DeleteAllOfOption
+		switch obj.(type) {
+		case *corev1.Event:
+			opts = append(opts, client.InNamespace("default"))
+		case *corev1.ConfigMap, *coordinationv1.Lease:
+			opts = append(opts, client.InNamespace("kube-system"))
+		}
+		g.Expect(apiServer.Client.DeleteAllOf(context.Background(), obj, opts...)).To(Succeed())
+	}
+	return &cluster{Environment: apiServer, t: t, WithT: g, kubeconfig: apiServer.KubeconfigFile(t)}
 }
 
 func v6(nodeBits, podBits int) nodeprefix.Range {
@@ -97,7 +127,7 @@ func (c *cluster) runAs(kubeconfig string, config nodeprefix.Config, args ...str
 	c.Expect(os.WriteFile(file, data, 0o600)).To(Succeed())
 	p := &program{log: &strings.Builder{}, mu: &sync.Mutex{}, done: make(chan struct{})}
 	p.cmd = exec.Command(binary, append([]string{
-		"--kubeconfig", kubeconfig, "--config", file, "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
+		"--kubeconfig", kubeconfig, "--config", file, "--metrics-bind-address", "0", "--health-bind-address", "0",
 		"--leader-elect-lease-duration", "3s", "--leader-elect-renew-deadline", "2s", "--leader-elect-retry-period", "500ms",
 	}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p

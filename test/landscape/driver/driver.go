@@ -60,23 +60,3 @@ func New(machine *Topology, progress *Progress, log logr.Logger) (*Driver, error
 func (d *Driver) hint(args string) string {
 	return fmt.Sprintf("`go run ./test/landscape kubectl seed %s`", args)
 }
-
-// PrepareGarden makes the seed and the garden ready for the extension's installation.
-func (d *Driver) PrepareGarden(ctx context.Context) error {
-	steps := []struct {
-		title string
-		run   func(context.Context) error
-	}{
-		{"seed: CRDs, namespaces, priority classes", d.prepareSeed},
-		{"garden: gardener-apiserver", d.deployGarden},
-		{"garden: cloud profile, project, seed", d.prepareGarden},
-	}
-
-	for _, step := range steps {
-		if err := d.progress.Step(ctx, step.title, step.run); err != nil {
-			return err
-		}
-	}
-
-	return nil
-}

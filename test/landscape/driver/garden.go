@@ -7,6 +7,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
@@ -51,7 +52,7 @@ func (d *Driver) deployGarden(ctx context.Context) error {
 
 	manifest, err := render("gardener-apiserver.yaml", map[string]string{
 		"Image":       d.machine.Image(gardenerAPIServer),
-		"EtcdServers": d.machine.SeedEtcdEndpoint(),
+		"EtcdServers": d.machine.seed.Etcd.URL(),
 		"GardenID":    gardenID,
 		"TLSSecret":   server.Name,
 	})
@@ -108,15 +109,23 @@ func (d *Driver) gardenCertificates(ctx context.Context) (ca, server *corev1.Sec
 		return nil, nil, fmt.Errorf("certificate authority of %s is gone", gardenerAPIServer)
 	}
 
-	// The Deployment expects the names of TLS secrets.
+	// One Secret with all that gardener-apiserver mounts.
+	data := map[string][]byte{
+		corev1.TLSCertKey:       server.Data[secretsutils.DataKeyCertificate],
+		corev1.TLSPrivateKeyKey: server.Data[secretsutils.DataKeyPrivateKey],
+	}
+
+	etcdCA, etcdCert, etcdKey := d.machine.seed.Etcd.ClientFiles()
+
+	for name, path := range map[string]string{"etcd-ca.crt": etcdCA, "etcd.crt": etcdCert, "etcd.key": etcdKey} {
+		if data[name], err = os.ReadFile(path); err != nil { // #nosec G304 -- the landscape's own files
+			return nil, nil, fmt.Errorf("client certificate of etcd: %w", err)
+		}
+	}
+
 	tls := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: gardenerAPIServer + "-tls", Namespace: constants.GardenNamespace}}
 
-	return ca, tls, d.apply(ctx, tls, func() {
-		tls.Data = map[string][]byte{
-			corev1.TLSCertKey:       server.Data[secretsutils.DataKeyCertificate],
-			corev1.TLSPrivateKeyKey: server.Data[secretsutils.DataKeyPrivateKey],
-		}
-	})
+	return ca, tls, d.apply(ctx, tls, func() { tls.Data = data })
 }
 
 func (d *Driver) registerAPI(ctx context.Context, api schema.GroupVersion, caBundle []byte) error {

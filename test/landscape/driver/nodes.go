@@ -22,8 +22,10 @@ import (
 
 const (
 	// gatewayHost and firstNodeHost are the last bytes of addresses in the first part of the nodes range.
-	gatewayHost   = 1
-	firstNodeHost = 0x10
+	gatewayHost = 1
+	// nodeUserPrefix is how kubelets' users are named.
+	nodeUserPrefix = "system:node:"
+	firstNodeHost  = 0x10
 
 	// criticalTaint keeps pods off a node until its critical components run; Gardener's nodes register with it.
 	criticalTaint = constants.TaintNodeCriticalComponentsNotReady
@@ -90,7 +92,7 @@ func (c *Cluster) node(ctx context.Context, nodes netip.Prefix, number int) (Nod
 		return Node{}, err
 	}
 
-	kubeconfig, err := c.clientKubeconfig(ctx, "landscape-node-"+name, user.NodeUserNamePrefix+name, user.NodesGroup)
+	kubeconfig, err := c.clientKubeconfig(ctx, "landscape-node-"+name, nodeUserPrefix+name, user.NodesGroup)
 	if err != nil {
 		return Node{}, err
 	}
@@ -102,7 +104,7 @@ func (c *Cluster) node(ctx context.Context, nodes netip.Prefix, number int) (Nod
 
 	serving, err := c.certificate(ctx, constants.SecretNameCAKubelet, &secretsutils.CertificateSecretConfig{
 		Name:        "landscape-kubelet-" + name,
-		CommonName:  user.NodeUserNamePrefix + name,
+		CommonName:  nodeUserPrefix + name,
 		DNSNames:    []string{name},
 		IPAddresses: []net.IP{address.Addr().AsSlice()},
 		CertType:    secretsutils.ServerCert,

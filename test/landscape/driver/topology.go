@@ -5,9 +5,11 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -40,17 +42,20 @@ const (
 type Topology struct {
 	*machine.Landscape
 
-	seed *machine.Seed
-	// shootImages are imported into the Shoot's nodes.
-	shootImages []string
+	seed   *machine.Seed
+	images *image.Set
 }
 
 // StartTopology brings up everything but the Shoot, or finds it up.
-func StartTopology(ctx context.Context, landscape *machine.Landscape, progress *Progress) (*Topology, error) {
+// The images go to imageDir; version is that of our own programs.
+func StartTopology(ctx context.Context, landscape *machine.Landscape, imageDir, version string, progress *Progress) (*Topology, error) {
 	t := &Topology{Landscape: landscape}
 
-	err := progress.Step(ctx, "machine: images", func(context.Context) error { return t.buildImages() })
-	if err != nil {
+	if err := progress.Step(ctx, "machine: images", func(context.Context) (err error) {
+		t.images, err = image.Build(image.Options{Bin: landscape.Bin, Dir: imageDir, Version: version, Logf: landscape.Logf})
+
+		return err
+	}); err != nil {
 		return nil, err
 	}
 
@@ -63,7 +68,7 @@ func StartTopology(ctx context.Context, landscape *machine.Landscape, progress *
 
 func (t *Topology) startSeed(ctx context.Context) error {
 	config := machine.DefaultSeed()
-	config.Images = image.SeedArchives(t.imageDir())
+	config.Images = t.images.Seed()
 
 	seed, err := t.StartSeed(ctx, config)
 	if err != nil {
@@ -86,8 +91,8 @@ func (t *Topology) ShootAPIAddress() netip.Addr { return shootAPI }
 // OutsideAddress is the address of the outside host.
 func (t *Topology) OutsideAddress() netip.Addr { return addressOf(outsideLink, outsideHost).Addr() }
 
-// Image is the reference of an image that is present on the nodes that need it.
-func (t *Topology) Image(name string) string { return image.Reference(name) }
+// Image is the reference of a program's image, which is present on the nodes that need it.
+func (t *Topology) Image(program string) string { return t.images.Reference(program) }
 
 // LogDir is where the processes of the landscape log.
 func (t *Topology) LogDir() string { return filepath.Join(t.Dir, "*", "*.log") }
@@ -174,7 +179,7 @@ func (t *Topology) StartShootNode(ctx context.Context, node Node) error {
 		ClusterDNS:  []netip.Addr{node.DNS},
 		Labels:      node.Labels,
 		ProviderID:  "landscape:///" + node.Name,
-		Images:      image.ShootArchives(t.imageDir()),
+		Images:      t.images.Shoot(),
 		KubeletArgs: []string{"--register-with-taints=" + node.Taints},
 		MaxPods:     110,
 	})
@@ -182,7 +187,22 @@ func (t *Topology) StartShootNode(ctx context.Context, node Node) error {
 	return err
 }
 
-// StartKubeProxy runs kube-proxy on a node of the Shoot; kubeconfig is written to the node first.
+// WriteNodeFile writes a file that programs on a node can read, and gives its path there.
+func (t *Topology) WriteNodeFile(node, name string, content []byte) (string, error) {
+	path := filepath.Join(t.Node(node).Dir(), name)
+
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, content) { // #nosec G304 -- the landscape's own directory
+		return path, nil
+	}
+
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return "", fmt.Errorf("file %s of node %s: %w", name, node, err)
+	}
+
+	return path, nil
+}
+
+// StartKubeProxy runs kube-proxy on a node of the Shoot.
 func (t *Topology) StartKubeProxy(ctx context.Context, node string, config []byte) error {
 	return t.Node(node).StartKubeProxy(ctx, config)
 }

@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"path/filepath"
+
+	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/machine"
+)
+
+// demoShoot is the Shoot of the demo.
+var demoShoot = client.ObjectKey{Namespace: "garden-" + projectName, Name: "demo"}
+
+// Install makes garden and seed and installs extension and admission there, as operators do.
+func (d *Driver) Install(ctx context.Context) error {
+	return d.run(ctx, []step{
+		{"seed: CRDs, priority classes", d.prepareSeed},
+		{"operator: extension from its chart", d.installExtension},
+		{"garden: gardener-apiserver with all its admission plugins", d.deployGarden},
+		{"garden: cloud profile, project, seed, registrations", d.prepareGarden},
+		{"operator: admission from its charts", d.installAdmission},
+		{"operator: webhooks are registered", d.waitForWebhooks},
+	})
+}
+
+// DeployDemo creates the demo's Shoot and does for it what gardenlet does.
+func (d *Driver) DeployDemo(ctx context.Context) (*Cluster, error) {
+	manifest, err := ShootManifest()
+	if err != nil {
+		return nil, err
+	}
+
+	return d.Deploy(ctx, manifest, DefaultNodes)
+}
+
+// Deploy applies the manifest of a Shoot and reconciles it.
+func (d *Driver) Deploy(ctx context.Context, manifest []byte, nodes int) (*Cluster, error) {
+	var shoot *gardencorev1beta1.Shoot
+
+	if err := d.progress.Step(ctx, "owner: apply the Shoot; admission: read its keywords", func(ctx context.Context) (err error) {
+		shoot, err = d.ApplyShoot(ctx, manifest)
+
+		return err
+	}); err != nil {
+		return nil, err
+	}
+
+	cluster, err := d.Reconcile(ctx, shoot, nodes)
+	if err != nil {
+		return nil, err
+	}
+
+	_, err = cluster.WriteKubeconfig(ctx)
+
+	return cluster, err
+}
+
+// OpenDemo finds the demo's Shoot.
+func (d *Driver) OpenDemo(ctx context.Context) (*Cluster, error) { return d.Open(ctx, demoShoot) }
+
+// SeedKubeconfigPath is where the kubeconfig of garden and seed for a person lies.
+func SeedKubeconfigPath(dir string) string {
+	return filepath.Join(dir, machine.GardenHost, "admin-host.kubeconfig")
+}

@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Command landscape brings up a small Gardener landscape on this machine, creates a Shoot that asks for its ranges by
+// keyword, and shows what became of it. See test/landscape/driver/README.md for what is real and what is stood in for.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command().ExecuteContext(ctx)
+
+	stop()
+
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		os.Exit(exit.ExitCode())
+	}
+
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "\nlandscape: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "landscape",
+		Short:         "A Gardener landscape on this machine: real programs, no container engine, no registry",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+
+	root.AddCommand(
+		&cobra.Command{
+			Use:       "build [landscape|binaries|own|e2e|all]",
+			Short:     "Build the programs into the cache outside of the work tree",
+			Args:      cobra.MaximumNArgs(1),
+			ValidArgs: []string{"landscape", "binaries", "own", "e2e", "all"},
+			RunE: func(cmd *cobra.Command, args []string) error {
+				what := "landscape"
+				if len(args) > 0 {
+					what = args[0]
+				}
+
+				return buildPrograms(cmd.Context(), what)
+			},
+		},
+		&cobra.Command{
+			Use: "up", Short: "Bring up garden and seed with extension and admission, but no Shoot", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				_, err := bringUp(cmd.Context())
+
+				return err
+			},
+		},
+		&cobra.Command{
+			Use: "demo", Short: "Bring everything up, create the Shoot, and show what became of it", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context()) },
+		},
+		&cobra.Command{
+			Use: "show", Short: "Show the table of the demo again", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return showAgain(cmd.Context()) },
+		},
+		&cobra.Command{
+			Use: "status", Short: "Show nodes and pods of both clusters", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return status(cmd.Context()) },
+		},
+		&cobra.Command{
+			Use: "down", Short: "Remove every process, namespace, mount, cgroup and file that was made, and nothing else", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return down(cmd.Context()) },
+		},
+		&cobra.Command{
+			Use: "kubectl seed|shoot ARGS...", Short: "Run kubectl as an administrator of one of the clusters",
+			Args: cobra.MinimumNArgs(1), DisableFlagParsing: true,
+			RunE: func(cmd *cobra.Command, args []string) error { return kubectl(cmd.Context(), args[0], args[1:]) },
+		},
+		&cobra.Command{
+			Use: "e2e [GO TEST FLAGS...]", Short: "Run the Shoot's life and upstream's conformance tests of the network",
+			DisableFlagParsing: true,
+			RunE:               func(cmd *cobra.Command, args []string) error { return e2e(cmd.Context(), args) },
+		},
+		&cobra.Command{
+			Use: "exec HOST PROGRAM...", Short: "Run a program on a host of the landscape: router, outside, garden, seed, n1, ...",
+			Args: cobra.MinimumNArgs(2), DisableFlagParsing: true,
+			RunE: func(cmd *cobra.Command, args []string) error { return execOn(cmd.Context(), args[0], args[1:]) },
+		},
+	)
+
+	return root
+}
+
+// run runs a program with this one's terminal.
+func run(ctx context.Context, env []string, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...) // #nosec G204 -- what the caller asked for
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), env...)
+
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(program), err)
+	}
+
+	return nil
+}

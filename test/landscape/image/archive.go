@@ -1,4 +1,5 @@
-// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
 // SPDX-License-Identifier: Apache-2.0
 
 package image
@@ -236,4 +237,15 @@ func (f File) write(out *tar.Writer) error {
 		err = errors.New("it changed while it was read")
 	}
 	return err
+}
+
+// sorted sorts by path: layers are compared file by file.
+func (l Layer) sorted() Layer {
+	slices.SortFunc(l, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return l
+}
+
+func sorted(specs []Spec) []Spec {
+	slices.SortFunc(specs, func(a, b Spec) int { return strings.Compare(a.Names[0], b.Names[0]) })
+	return specs
 }

@@ -1,4 +1,5 @@
-// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
 // SPDX-License-Identifier: Apache-2.0
 
 package machine

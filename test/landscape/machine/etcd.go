@@ -1,4 +1,5 @@
-// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
 // SPDX-License-Identifier: Apache-2.0
 
 package machine
@@ -55,8 +56,16 @@ func (l *Landscape) StartEtcd(ctx context.Context, host *Host, address netip.Add
 
 // Flags are what kube-apiserver and gardener-apiserver need to keep their objects under a prefix.
 func (e *Etcd) Flags(prefix string) []string {
-	return []string{"--etcd-servers=" + e.url, "--etcd-prefix=" + prefix, "--etcd-cafile=" + e.ca.path("ca.crt"),
-		"--etcd-certfile=" + e.ca.path("client.crt"), "--etcd-keyfile=" + e.ca.path("client.key")}
+	ca, cert, key := e.ClientFiles()
+	return []string{"--etcd-servers=" + e.url, "--etcd-prefix=" + prefix, "--etcd-cafile=" + ca, "--etcd-certfile=" + cert, "--etcd-keyfile=" + key}
+}
+
+// URL is where clients find it.
+func (e *Etcd) URL() string { return e.url }
+
+// ClientFiles are the certificate of etcd's authority and a client's certificate and key.
+func (e *Etcd) ClientFiles() (ca, cert, key string) {
+	return e.ca.path("ca.crt"), e.ca.path("client.crt"), e.ca.path("client.key")
 }
 
 // get is nil if the URL answers 200.

@@ -33,10 +33,12 @@ const systemGroup = "system"
 type NodeConfig struct {
 	// HostConfig of the node; the first of Addresses is the node's InternalIP.
 	HostConfig
-	// Cluster is the one it joins.
+	// Cluster is the one it joins. Without it Kubeconfig and ClientCA say the same.
 	Cluster *Cluster
-	// Kubelet is for nodes of a cluster whose API server is not this package's: Cluster is nil then.
-	Kubelet *Kubelet
+	// Kubeconfig is kubelet's, and ClientCA (PEM) the authority of those who may call kubelet.
+	Kubeconfig, ClientCA []byte
+	// ServingCert and ServingKey (PEM) are kubelet's own; without them it signs its certificate itself.
+	ServingCert, ServingKey []byte
 	// ClusterDNS are the addresses pods use as resolvers.
 	ClusterDNS []netip.Addr
 	// Labels the node registers with.
@@ -210,17 +212,16 @@ func (n *Node) startContainerd(ctx context.Context, _ NodeConfig) error {
 }
 
 func (n *Node) startKubelet(ctx context.Context, cfg NodeConfig) error {
-	kubeconfig, files, err := n.kubeletIdentity(cfg)
+	paths, files, err := n.credentials(cfg)
 	if err != nil {
 		return err
 	}
-	config, err := kubeletConfig(cfg, n.Dir())
+	config, err := kubeletConfig(cfg, paths)
 	if err != nil {
 		return err
 	}
 	file := filepath.Join(n.Dir(), "kubelet.yaml")
-	files = append(files, File{Path: file, Content: config})
-	command := []string{"kubelet", "--config=" + file, "--kubeconfig=" + kubeconfig, "--hostname-override=" + n.Name,
+	command := []string{"kubelet", "--config=" + file, "--kubeconfig=" + paths.kubeconfig, "--hostname-override=" + n.Name,
 		"--node-ip=" + cfg.Addresses[0].Addr().String(), "--root-dir=/var/lib/kubelet"}
 	if len(cfg.Labels) > 0 {
 		var labels []string
@@ -230,17 +231,36 @@ func (n *Node) startKubelet(ctx context.Context, cfg NodeConfig) error {
 		command = append(command, "--node-labels="+strings.Join(labels, ","))
 	}
 	command = append(command, cfg.KubeletArgs...)
-	return n.Start(ctx, Process{Name: KubeletProcess, Command: command, Files: files})
+	return n.Start(ctx, Process{Name: KubeletProcess, Command: command, Files: append(files, File{Path: file, Content: config})})
 }
 
-// kubeletIdentity gives the path of kubelet's kubeconfig and what has to be written for it.
-func (n *Node) kubeletIdentity(cfg NodeConfig) (string, []File, error) {
-	if cfg.Kubelet != nil {
-		files := cfg.Kubelet.files(n.Dir())
-		return files[0].Path, files, nil
+// kubeletPaths are the files of kubelet's credentials; those not given are empty.
+type kubeletPaths struct {
+	kubeconfig, clientCA, cert, key string
+}
+
+// credentials says where kubelet's credentials are, and which of these files have to be written first.
+func (n *Node) credentials(cfg NodeConfig) (kubeletPaths, []File, error) {
+	if cfg.Cluster != nil {
+		kubeconfig, err := cfg.Cluster.Kubeconfig("system:node:"+n.Name, "system:nodes")
+		return kubeletPaths{kubeconfig: kubeconfig, clientCA: cfg.Cluster.CAFile()}, nil, err
 	}
-	kubeconfig, err := cfg.Cluster.Kubeconfig("system:node:"+n.Name, "system:nodes")
-	return kubeconfig, nil, err
+	var paths kubeletPaths
+	var files []File
+	for _, f := range []struct {
+		name    string
+		content []byte
+		path    *string
+	}{
+		{"kubelet.kubeconfig", cfg.Kubeconfig, &paths.kubeconfig}, {"kubelet-client-ca.crt", cfg.ClientCA, &paths.clientCA},
+		{"kubelet.crt", cfg.ServingCert, &paths.cert}, {"kubelet.key", cfg.ServingKey, &paths.key},
+	} {
+		if len(f.content) > 0 {
+			*f.path = filepath.Join(n.Dir(), f.name)
+			files = append(files, File{Path: *f.path, Content: f.content})
+		}
+	}
+	return paths, files, nil
 }
 
 // copyProgram copies beside and renames: a program that runs can't be written to.

@@ -17,15 +17,7 @@ import (
 )
 
 // kubeletConfig renders kubelet's configuration file.
-func kubeletConfig(cfg NodeConfig, dir string) ([]byte, error) {
-	var clientCA, servingCert, servingKey string
-	if cfg.Kubelet != nil {
-		files := cfg.Kubelet.files(dir)
-		clientCA, servingCert, servingKey = files[1].Path, files[2].Path, files[3].Path
-	} else {
-		clientCA = cfg.Cluster.CAFile()
-	}
-
+func kubeletConfig(cfg NodeConfig, paths kubeletPaths) ([]byte, error) {
 	maxPods := cfg.MaxPods
 	if maxPods == 0 {
 		maxPods = 60
@@ -42,11 +34,11 @@ func kubeletConfig(cfg NodeConfig, dir string) ([]byte, error) {
 		Authentication: kubeletv1beta1.KubeletAuthentication{
 			Anonymous: kubeletv1beta1.KubeletAnonymousAuthentication{Enabled: &no},
 			Webhook:   kubeletv1beta1.KubeletWebhookAuthentication{Enabled: &yes},
-			X509:      kubeletv1beta1.KubeletX509Authentication{ClientCAFile: clientCA},
+			X509:      kubeletv1beta1.KubeletX509Authentication{ClientCAFile: paths.clientCA},
 		},
 		Authorization:            kubeletv1beta1.KubeletAuthorization{Mode: kubeletv1beta1.KubeletAuthorizationModeWebhook},
-		TLSCertFile:              servingCert,
-		TLSPrivateKeyFile:        servingKey,
+		TLSCertFile:              paths.cert,
+		TLSPrivateKeyFile:        paths.key,
 		CgroupDriver:             "cgroupfs",
 		FailCgroupV1:             &no,
 		FailSwapOn:               &no,

@@ -1,4 +1,5 @@
-// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
 // SPDX-License-Identifier: Apache-2.0
 
 package machine
@@ -127,7 +128,7 @@ func (l *Landscape) StartSeed(ctx context.Context, cfg SeedConfig) (*Seed, error
 
 // startSeedNode brings the node up with the reference plugins: the whole pod range is that of the one node.
 func (l *Landscape) startSeedNode(ctx context.Context, s *Seed) error {
-	conflist, err := ptpConfig(s.Pods)
+	conflist, err := PTPConfig(s.Pods)
 	if err != nil {
 		return err
 	}
@@ -168,8 +169,8 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 `, pods, node, kubeconfig)
 }
 
-// ptpConfig configures the reference plugins ptp and host-local.
-func ptpConfig(pods netip.Prefix) ([]byte, error) {
+// PTPConfig is a network configuration list for one node that has the whole pod range: the reference plugins ptp and host-local.
+func PTPConfig(pods netip.Prefix) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"cniVersion": "1.0.0", "name": "landscape",
 		"plugins": []any{

@@ -1,4 +1,5 @@
-// SPDX-FileCopyrightText: SAP SE or an SAP affiliate company and Gardener contributors
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
 // SPDX-License-Identifier: Apache-2.0
 
 package machine_test
@@ -39,17 +40,14 @@ func TestSeed(t *testing.T) {
 	cache, err := build.CacheDir()
 	g.Expect(err).NotTo(HaveOccurred())
 	bin := filepath.Join(cache, "bin")
-	specs, err := image.Kubernetes(bin)
-	g.Expect(err).NotTo(HaveOccurred())
-	images := filepath.Join(cache, "images", "kubernetes.tar")
-	_, err = image.Archive(images, specs)
+	images, err := image.Build(image.Options{Bin: bin, Dir: filepath.Join(cache, "images"), Version: "test", Logf: t.Logf})
 	g.Expect(err).NotTo(HaveOccurred())
 
 	l, err := machine.New("gx6t", filepath.Join(cache, "run", "gx6t"), bin, t.Logf)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(l.Down(ctx)).To(Succeed())
 	cfg := machine.DefaultSeed()
-	cfg.Images = []string{images}
+	cfg.Images = images.Seed()
 	start := time.Now()
 	seed, err := l.StartSeed(ctx, cfg)
 	g.Expect(err).NotTo(HaveOccurred())

@@ -29,11 +29,18 @@ const deletionTimeout = 2 * time.Minute
 
 type actuator struct {
 	client                client.Client
+	live                  client.Reader
 	agentImage, ipamImage string
 }
 
 // Reconcile gathers what is known of the shoot, decides, and applies the decision.
-func (a *actuator) Reconcile(ctx context.Context, log logr.Logger, network *extensionsv1alpha1.Network, cluster *extensionscontroller.Cluster) error {
+func (a *actuator) Reconcile(ctx context.Context, log logr.Logger, network *extensionsv1alpha1.Network, _ *extensionscontroller.Cluster) error {
+	// The Cluster that the library passes comes from a cache that may not have seen what gardenlet wrote just before it asked
+	// for this reconciliation, and nothing would ask for another one.
+	cluster, err := extensionscontroller.GetCluster(ctx, a.live, network.Namespace)
+	if err != nil {
+		return fmt.Errorf("reading the Cluster %s: %w", network.Namespace, err)
+	}
 	f, err := gather(ctx, a.client, network.Namespace, cluster)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ type Options struct {
 // AddToManager adds the controller to the manager.
 func AddToManager(ctx context.Context, mgr manager.Manager, options Options) error {
 	if err := network.Add(mgr, network.AddArgs{
-		Actuator:                  NewActuator(mgr.GetClient(), options),
+		Actuator:                  NewActuator(mgr.GetClient(), mgr.GetAPIReader(), options),
 		ControllerOptions:         options.Controller,
 		Predicates:                network.DefaultPredicates(ctx, mgr, options.IgnoreOperationAnnotation),
 		Type:                      shootplan.NetworkType,
@@ -47,7 +47,7 @@ func AddToManager(ctx context.Context, mgr manager.Manager, options Options) err
 	return nil
 }
 
-// NewActuator returns the actuator of the controller.
-func NewActuator(c client.Client, options Options) network.Actuator {
-	return &actuator{client: c, agentImage: options.AgentImage, ipamImage: options.IPAMImage}
+// NewActuator returns the actuator of the controller. Clusters are read from live.
+func NewActuator(c client.Client, live client.Reader, options Options) network.Actuator {
+	return &actuator{client: c, live: live, agentImage: options.AgentImage, ipamImage: options.IPAMImage}
 }

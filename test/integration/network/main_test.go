@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Package network_test runs the extension's program against a real kube-apiserver with Gardener's CRDs, and plays gardenlet
+// with gardenlet's own components. The reservation controller stays off: the tests write the reservations themselves.
+package network_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/install"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
+)
+
+const extensionNamespace = "extension-networking-ipv6-test"
+
+// env is the seed, shared by all tests: each has a shoot's namespace of its own.
+var env *envtest.Environment
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "network-test-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	env, err = envtest.New(
+		envtest.WithScheme(extensionscontroller.AddToScheme, install.AddToScheme),
+		envtest.WithGardenerCRDs(),
+		envtest.WithCRDs("charts/gardener-extension-networking-ipv6/templates/crds"),
+	)
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = env.Stop() }()
+
+	stop, err := startExtension(dir)
+	if err != nil {
+		return 1, err
+	}
+	defer stop()
+	return m.Run(), nil
+}
+
+// startExtension builds the program, starts it outside of the cluster that it serves, and waits until it is ready.
+func startExtension(dir string) (stop func(), err error) {
+	root, err := envtest.RepositoryRoot()
+	if err != nil {
+		return nil, err
+	}
+	binary := filepath.Join(dir, "gardener-extension-networking-ipv6")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/gardener-extension-networking-ipv6")
+	build.Dir, build.Stderr = root, os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, fmt.Errorf("build the program: %w", err)
+	}
+
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: extensionNamespace}}
+	if err := env.Client.Create(context.Background(), ns); err != nil {
+		return nil, fmt.Errorf("create the extension's namespace: %w", err)
+	}
+	kubeconfig, config := filepath.Join(dir, "kubeconfig"), filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(kubeconfig, env.Kubeconfig, 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(config, []byte(componentConfig), 0o600); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	health := fmt.Sprintf("127.0.0.1:%d", ports[0])
+
+	program := exec.Command(binary,
+		"--kubeconfig="+kubeconfig, "--config="+config,
+		"--disable-controllers=reservation", "--disable-webhooks=infrastructure-status",
+		"--leader-election-namespace="+extensionNamespace, "--heartbeat-namespace="+extensionNamespace,
+		"--webhook-config-namespace="+extensionNamespace, "--webhook-config-mode=url",
+		fmt.Sprintf("--webhook-config-url=127.0.0.1:%d", ports[1]), fmt.Sprintf("--webhook-config-server-port=%d", ports[1]),
+		"--webhook-config-server-host=127.0.0.1", "--webhook-config-cert-dir="+filepath.Join(dir, "cert"),
+		"--health-bind-address="+health, "--metrics-bind-address=0", "--log-format=text",
+	)
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	program.Stdout, program.Stderr = log, log
+	if err := program.Start(); err != nil {
+		return nil, fmt.Errorf("start the program: %w", err)
+	}
+	stop = func() {
+		_ = program.Process.Signal(os.Interrupt)
+		_ = program.Wait()
+		if os.Getenv("EXTENSION_LOG") != "" {
+			text, _ := os.ReadFile(log.Name())
+			fmt.Fprintf(os.Stderr, "%s\n", text)
+		}
+	}
+	if err := waitReady("http://" + health + "/readyz"); err != nil {
+		text, _ := os.ReadFile(log.Name())
+		stop()
+		return nil, fmt.Errorf("%w; the program printed:\n%s", err, text)
+	}
+	return stop, nil
+}
+
+const componentConfig = `apiVersion: ipv6.networking.extensions.config.gardener.cloud/v1alpha1
+kind: ControllerConfiguration
+gardenID: test
+pools:
+- name: test
+  prefixes: ["2001:db8::/32"]
+`
+
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = listener.Close() }()
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+func waitReady(url string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	last := "no answer"
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = response.Status
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the extension is not ready: %s", last)
+		case <-ticker.C:
+		}
+	}
+}

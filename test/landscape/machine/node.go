@@ -76,12 +76,23 @@ func (l *Landscape) StartNode(ctx context.Context, cfg NodeConfig) (*Node, error
 	if len(cfg.Addresses) == 0 {
 		return nil, fmt.Errorf("node %s: it needs an address", cfg.Name)
 	}
+	n, err := l.PrepareNode(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.startKubelet(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	return n, nil
+}
+
+// PrepareNode brings up of a node all that needs no API server and no address: its namespaces, containerd and the images.
+func (l *Landscape) PrepareNode(ctx context.Context, cfg NodeConfig) (*Node, error) {
 	if _, err := l.StartHost(ctx, cfg.HostConfig); err != nil {
 		return nil, err
 	}
 	n := l.Node(cfg.Name)
-	steps := []func(context.Context, NodeConfig) error{n.boot, n.installCNI, n.startContainerd, n.importAll, n.startKubelet}
-	for _, step := range steps {
+	for _, step := range []func(context.Context, NodeConfig) error{n.boot, n.installCNI, n.startContainerd, n.importAll} {
 		if err := step(ctx, cfg); err != nil {
 			return nil, fmt.Errorf("node %s: %w", n.Name, err)
 		}

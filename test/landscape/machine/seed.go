@@ -109,41 +109,45 @@ func (l *Landscape) StartSeed(ctx context.Context, cfg SeedConfig) (*Seed, error
 	if s.Etcd, err = l.StartEtcd(ctx, host, cfg.Address(0x10)); err != nil {
 		return nil, err
 	}
-	s.Cluster, err = l.StartCluster(ctx, ClusterConfig{Host: host, Address: cfg.Address(0x10), Etcd: s.Etcd,
-		ServiceCIDRs: []netip.Prefix{cfg.Services}, Names: cfg.Names, ExtraArgs: cfg.APIServerArgs})
-	if err != nil {
+	start, within := errgroup.WithContext(ctx)
+	start.Go(func() (err error) {
+		s.Cluster, err = l.StartCluster(within, ClusterConfig{Host: host, Address: cfg.Address(0x10), Etcd: s.Etcd,
+			ServiceCIDRs: []netip.Prefix{cfg.Services}, Names: cfg.Names, ExtraArgs: cfg.APIServerArgs})
+		l.Logf("seed: API server is ready")
+		return err
+	})
+	// containerd takes longer to import the images than the API server to start
+	node := s.nodeConfig()
+	start.Go(func() (err error) {
+		s.Node, err = l.PrepareNode(within, node)
+		l.Logf("seed: node has its images")
+		return err
+	})
+	if err := start.Wait(); err != nil {
 		return nil, err
 	}
-	l.Logf("seed: API server is ready")
-	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() error { return s.Cluster.StartControllerManager(ctx, "--allocate-node-cidrs=false") })
-	all.Go(func() error { return s.Cluster.StartScheduler(ctx) })
-	all.Go(func() error { return l.startSeedNode(ctx, s) })
-	all.Go(func() error { return s.Cluster.Apply(ctx, CoreDNSManifest(cfg.DNS())) })
-	if err := all.Wait(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	node.Cluster = s.Cluster
+	join, within := errgroup.WithContext(ctx)
+	join.Go(func() error { return s.Cluster.StartControllerManager(within, "--allocate-node-cidrs=false") })
+	join.Go(func() error { return s.Cluster.StartScheduler(within) })
+	join.Go(func() error { return l.joinSeedNode(within, s, node) })
+	join.Go(func() error { return s.Cluster.Apply(within, CoreDNSManifest(cfg.DNS())) })
+	return s, join.Wait()
 }
 
-// startSeedNode brings the node up with the reference plugins: the whole pod range is that of the one node.
-func (l *Landscape) startSeedNode(ctx context.Context, s *Seed) error {
-	conflist, err := PTPConfig(s.Pods)
-	if err != nil {
+// nodeConfig is that of the seed's node, with the reference plugins: the whole pod range is its own.
+func (c SeedConfig) nodeConfig() NodeConfig {
+	return NodeConfig{HostConfig: c.Host(SeedNode, 0x20), ClusterDNS: []netip.Addr{c.DNS()}, Images: c.Images, MaxPods: 110,
+		CNIPlugins: []string{"loopback", "ptp", "host-local", "portmap"}, CNIConfig: PTPConfig(c.Pods)}
+}
+
+func (l *Landscape) joinSeedNode(ctx context.Context, s *Seed, node NodeConfig) error {
+	if _, err := l.StartNode(ctx, node); err != nil {
 		return err
 	}
-	s.Node, err = l.StartNode(ctx, NodeConfig{
-		HostConfig: s.Host(SeedNode, 0x20),
-		Cluster:    s.Cluster, ClusterDNS: []netip.Addr{s.DNS()}, Images: s.Images, MaxPods: 110,
-		CNIPlugins: []string{"loopback", "ptp", "host-local", "portmap"}, CNIConfig: conflist,
-	})
-	if err != nil {
-		return err
-	}
-	l.Logf("seed: node is started")
 	// pods are routed: every host of the link, and the router, find them behind the node
-	nodeAddress := s.Address(0x20)
-	if err := errors.Join(s.Cluster.Host.AddRoute(ctx, s.Pods, nodeAddress), l.Router().AddRoute(ctx, s.Pods, nodeAddress)); err != nil {
+	address := node.Addresses[0].Addr()
+	if err := errors.Join(s.Cluster.Host.AddRoute(ctx, s.Pods, address), l.Router().AddRoute(ctx, s.Pods, address)); err != nil {
 		return err
 	}
 	kubeconfig, err := s.Kubeconfig("system:kube-proxy")
@@ -170,8 +174,8 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 }
 
 // PTPConfig is a network configuration list for one node that has the whole pod range: the reference plugins ptp and host-local.
-func PTPConfig(pods netip.Prefix) ([]byte, error) {
-	return json.Marshal(map[string]any{
+func PTPConfig(pods netip.Prefix) []byte {
+	text, err := json.Marshal(map[string]any{
 		"cniVersion": "1.0.0", "name": "landscape",
 		"plugins": []any{
 			map[string]any{"type": "ptp", "mtu": mtu, "ipMasq": false, "ipam": map[string]any{
@@ -182,6 +186,10 @@ func PTPConfig(pods netip.Prefix) ([]byte, error) {
 			map[string]any{"type": "portmap", "backend": "nftables", "capabilities": map[string]any{"portMappings": true}},
 		},
 	})
+	if err != nil {
+		panic(err) // maps of strings can always be marshalled
+	}
+	return text
 }
 
 //go:embed coredns.yaml

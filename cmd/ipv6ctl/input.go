@@ -1,0 +1,210 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+
+	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
+)
+
+// input is where the ranges come from: a file with a Shoot, or flags.
+type input struct {
+	file                      string
+	seedFile                  string
+	nodes, pods, services     string
+	networkType               string
+	ipFamilies                []string
+	nodeMask                  int
+	podSupernet               string
+	seedNetworks              []string
+	flags                     *pflag.FlagSet
+}
+
+// inputError is a mistake in what the user gave, in words that need no frame.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
+
+func (in *input) addFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	in.flags = fs
+	fs.StringVarP(&in.file, "filename", "f", "", "file with the Shoot, as it is written for kubectl apply or as kubectl get prints it; - is standard input")
+	fs.StringVar(&in.seedFile, "seed", "", "file with the Seed, to check the ranges against its networks")
+	fs.StringVar(&in.nodes, "nodes", "", "what to ask for in the nodes range, for example v6global/64+prefix/96")
+	fs.StringVar(&in.pods, "pods", "", "what to ask for in the pods range, for example v6fromNode")
+	fs.StringVar(&in.services, "services", "", "what to ask for in the services range, for example v6global/64")
+	fs.StringVar(&in.networkType, "type", shootplan.NetworkType, "network type: ipv6, calico or cilium")
+	fs.StringSliceVar(&in.ipFamilies, "ip-families", nil, "the Shoot's ipFamilies, if set, for example IPv6,IPv4")
+	fs.IntVar(&in.nodeMask, "node-mask", 0, "the Shoot's nodeCIDRMaskSize for IPv6, if set")
+	fs.StringVar(&in.podSupernet, "pod-supernet", "", "providerConfig.podSupernet, if set")
+	fs.StringSliceVar(&in.seedNetworks, "seed-networks", nil, "CIDRs of the Seed, to check the ranges against")
+	cmd.MarkFlagsMutuallyExclusive("filename", "nodes")
+	cmd.MarkFlagsMutuallyExclusive("filename", "pods")
+	cmd.MarkFlagsMutuallyExclusive("filename", "services")
+	cmd.MarkFlagsMutuallyExclusive("seed", "seed-networks")
+}
+
+// read gives the ranges, the facts, and the name of the Shoot, "" if they come from flags.
+func (in *input) read(stdin io.Reader) (keyword.Ranges, plan.Facts, string, error) {
+	if in.file == "" {
+		ranges, facts, err := in.fromFlags()
+		return ranges, facts, "", err
+	}
+	shoot := &gardencorev1beta1.Shoot{}
+	if err := readObject(in.file, stdin, "Shoot", shoot); err != nil {
+		return keyword.Ranges{}, plan.Facts{}, "", err
+	}
+	var seed *gardencorev1beta1.Seed
+	if in.seedFile != "" {
+		seed = &gardencorev1beta1.Seed{}
+		if err := readObject(in.seedFile, stdin, "Seed", seed); err != nil {
+			return keyword.Ranges{}, plan.Facts{}, "", err
+		}
+	}
+	ranges, facts, err := shootplan.Gather(shoot, seed)
+	if err != nil {
+		return ranges, facts, "", inputError{readable(err)}
+	}
+	facts.Reserved, err = reported(shoot)
+	if err != nil {
+		return ranges, facts, "", inputError{err}
+	}
+	name := shoot.Name
+	if shoot.Namespace != "" {
+		name = shoot.Namespace + "/" + name
+	}
+	return ranges, facts, name, nil
+}
+
+func (in *input) fromFlags() (keyword.Ranges, plan.Facts, error) {
+	given := func(name string, value *string) *string {
+		if !in.flags.Changed(name) {
+			return nil
+		}
+		return value
+	}
+	nodes, pods, services := given("nodes", &in.nodes), given("pods", &in.pods), given("services", &in.services)
+	if nodes == nil && pods == nil && services == nil {
+		return keyword.Ranges{}, plan.Facts{}, errors.New("nothing to plan: give a Shoot with -f, or --nodes, --pods and --services")
+	}
+	ranges, err := keyword.ParseRanges(nodes, pods, services)
+	if err != nil {
+		return ranges, plan.Facts{}, inputError{err}
+	}
+	facts := plan.Facts{NetworkType: in.networkType, NodeMaskIPv6: in.nodeMask}
+	for _, f := range in.ipFamilies {
+		switch f {
+		case prefix.IPv4.String():
+			facts.IPFamilies = append(facts.IPFamilies, prefix.IPv4)
+		case prefix.IPv6.String():
+			facts.IPFamilies = append(facts.IPFamilies, prefix.IPv6)
+		default:
+			return ranges, facts, fmt.Errorf("--ip-families: %q is neither IPv4 nor IPv6", f)
+		}
+	}
+	if in.podSupernet != "" {
+		if facts.PodSupernet, err = netip.ParsePrefix(in.podSupernet); err != nil {
+			return ranges, facts, fmt.Errorf("--pod-supernet: %w", err)
+		}
+	}
+	for _, text := range in.seedNetworks {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return ranges, facts, fmt.Errorf("--seed-networks: %w", err)
+		}
+		facts.SeedNetworks = append(facts.SeedNetworks, p.Masked())
+	}
+	return ranges, facts, nil
+}
+
+// reported are the ranges in the Shoot's status, by family.
+func reported(shoot *gardencorev1beta1.Shoot) (map[plan.Key]netip.Prefix, error) {
+	networking := shoot.Status.Networking
+	if networking == nil {
+		return nil, nil
+	}
+	found := map[plan.Key]netip.Prefix{}
+	for name, cidrs := range map[keyword.Name][]string{
+		keyword.Nodes: networking.Nodes, keyword.Pods: networking.Pods, keyword.Services: networking.Services,
+	} {
+		for _, text := range cidrs {
+			p, err := netip.ParsePrefix(text)
+			if err != nil {
+				return nil, fmt.Errorf("status.networking.%s: %w", name, err)
+			}
+			found[plan.Key{Range: name, Family: prefix.FamilyOf(p.Addr())}] = p.Masked()
+		}
+	}
+	return found, nil
+}
+
+// readObject decodes the first document of the kind in the file.
+func readObject(file string, stdin io.Reader, kind string, into any) error {
+	data, err := readFile(file, stdin)
+	if err != nil {
+		return err
+	}
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return inputError{fmt.Errorf("%s holds no %s", file, kind)}
+		}
+		if err != nil {
+			return inputError{fmt.Errorf("%s: %w", file, err)}
+		}
+		var head struct {
+			Kind string `json:"kind"`
+		}
+		if err := yaml.Unmarshal(document, &head); err != nil {
+			return inputError{fmt.Errorf("%s: %w", file, err)}
+		}
+		if head.Kind != kind {
+			continue
+		}
+		if err := yaml.UnmarshalStrict(document, into); err != nil {
+			return inputError{fmt.Errorf("%s: %w", file, err)}
+		}
+		return nil
+	}
+}
+
+func readFile(file string, stdin io.Reader) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(stdin)
+	}
+	return os.ReadFile(file) //nolint:gosec // it is the user's own choice
+}
+
+// readable puts each error of an aggregate on a line of its own.
+func readable(err error) error {
+	var aggregate utilerrors.Aggregate
+	if !errors.As(err, &aggregate) {
+		return err
+	}
+	texts := make([]string, 0, len(aggregate.Errors()))
+	for _, e := range aggregate.Errors() {
+		texts = append(texts, e.Error())
+	}
+	return errors.New(strings.Join(texts, "\n"))
+}

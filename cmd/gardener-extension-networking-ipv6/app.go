@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
+	extensionswebhook "github.com/gardener/gardener/extensions/pkg/webhook"
 	gardenerhealthz "github.com/gardener/gardener/pkg/healthz"
 	"github.com/spf13/cobra"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	vpaautoscalingv1 "k8s.io/autoscaler/vertical-pod-autoscaler/pkg/apis/autoscaling.k8s.io/v1"
 	"k8s.io/utils/clock"
@@ -36,8 +39,8 @@ Environment, each variable the default of a flag, or read by a library:
 
 Webhooks, for --disable-webhooks: infrastructure-status, control-plane, kube-proxy.
 
-The health server answers /healthz, and /readyz once the caches are filled, the webhooks' certificate is there and their
-server listens.`
+The health server answers /healthz, and /readyz once the caches are filled, the webhooks' certificate is there, their server
+listens and they are registered.`
 
 func newCommand(ctx context.Context) *cobra.Command {
 	run := &runtimeArgs{}
@@ -111,20 +114,16 @@ func (r *runtimeArgs) newManager() (manager.Manager, error) {
 	return mgr, nil
 }
 
-// addHealthChecks makes the program ready only when a webhook call would succeed: otherwise the API server's calls reach a
-// server that cannot answer, and fail what they are asked about.
+// addHealthChecks makes the program ready only when a webhook call would succeed, and would come at all: gardenlet takes a ready
+// extension for one that sees everything it writes.
 func (r *runtimeArgs) addHealthChecks(mgr manager.Manager) error {
-	certificate := func(*http.Request) error {
-		if _, err := os.Stat(filepath.Join(r.options.manager.Completed().WebhookCertDir, "tls.crt")); err != nil {
-			return fmt.Errorf("the webhooks have no certificate yet: %w", err)
-		}
-		return nil
+	ready := map[string]healthz.Checker{"informer-sync": gardenerhealthz.NewCacheSyncHealthz(mgr.GetCache())}
+	if !r.options.webhooks.Switch.Completed().Disabled {
+		ready["webhook-certificate"] = r.certificateThere
+		ready["webhook-server"] = mgr.GetWebhookServer().StartedChecker()
+		ready["webhook-registered"] = registeredCheck(mgr.GetAPIReader())
 	}
-	for name, check := range map[string]healthz.Checker{
-		"informer-sync":       gardenerhealthz.NewCacheSyncHealthz(mgr.GetCache()),
-		"webhook-certificate": certificate,
-		"webhook-server":      mgr.GetWebhookServer().StartedChecker(),
-	} {
+	for name, check := range ready {
 		if err := mgr.AddReadyzCheck(name, check); err != nil {
 			return fmt.Errorf("adding readiness check %s: %w", name, err)
 		}
@@ -138,4 +137,33 @@ func (r *runtimeArgs) addHealthChecks(mgr manager.Manager) error {
 		}
 	}
 	return nil
+}
+
+func (r *runtimeArgs) certificateThere(*http.Request) error {
+	if _, err := os.Stat(filepath.Join(r.options.manager.Completed().WebhookCertDir, "tls.crt")); err != nil {
+		return fmt.Errorf("the webhooks have no certificate yet: %w", err)
+	}
+	return nil
+}
+
+// registeredCheck passes once the webhooks were seen registered, with the authority of their certificate.
+func registeredCheck(reader client.Reader) healthz.Checker {
+	var seen atomic.Bool
+	return func(request *http.Request) error {
+		if seen.Load() {
+			return nil
+		}
+		configuration := &admissionregistrationv1.MutatingWebhookConfiguration{}
+		name := extensionswebhook.PrefixedName(extensionName, false)
+		if err := reader.Get(request.Context(), client.ObjectKey{Name: name}, configuration); err != nil {
+			return fmt.Errorf("the webhooks are not registered yet: %w", err)
+		}
+		for i := range configuration.Webhooks {
+			if len(configuration.Webhooks[i].ClientConfig.CABundle) == 0 {
+				return fmt.Errorf("webhook %s is registered without the authority of its certificate", configuration.Webhooks[i].Name)
+			}
+		}
+		seen.Store(true)
+		return nil
+	}
 }

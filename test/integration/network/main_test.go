@@ -8,18 +8,22 @@ package network_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/install"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
@@ -61,7 +65,28 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer stop()
+	if err := waitWebhooks(); err != nil {
+		return 1, err
+	}
 	return m.Run(), nil
+}
+
+// waitWebhooks waits until kube-apiserver has noticed the registration of the webhooks.
+func waitWebhooks() error {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{"networking.shoot.gardener.cloud/provider": "ipv6"}}}
+	if err := env.Client.Create(context.Background(), ns); err != nil {
+		return fmt.Errorf("create a namespace: %w", err)
+	}
+	return poll(func(ctx context.Context) error {
+		deployment := controllerManager(ns.Name)
+		if err := env.Client.Create(ctx, deployment, client.DryRunAll); err != nil {
+			return err
+		}
+		if !slices.Contains(deployment.Spec.Template.Spec.Containers[0].Command, "--allocate-node-cidrs=false") {
+			return errors.New("kube-apiserver does not call the webhooks")
+		}
+		return nil
+	})
 }
 
 // startExtension builds the program, starts it outside of the cluster that it serves, and waits until it is ready.
@@ -149,27 +174,37 @@ func freePorts(n int) ([]int, error) {
 }
 
 func waitReady(url string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	last := "no answer"
-	for {
+	return poll(func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
 		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("the extension is not ready: %s", response.Status)
+		}
+		return nil
+	})
+}
+
+// poll tries until it succeeds or a minute is over, and returns the last error then.
+func poll(try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := try(ctx)
 		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-			last = response.Status
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the extension is not ready: %s", last)
+			return err
 		case <-ticker.C:
 		}
 	}

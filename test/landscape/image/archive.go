@@ -6,8 +6,6 @@ package image
 
 import (
 	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -20,11 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // Spec describes an image.
@@ -73,25 +67,11 @@ func Archive(path string, images []Spec) (bool, error) {
 			return false, nil
 		}
 	}
-	refs := map[name.Reference]v1.Image{}
-	for _, spec := range images {
-		img, err := build(spec)
-		if err != nil {
-			return false, fmt.Errorf("image %s: %w", spec.Names[0], err)
-		}
-		for _, n := range spec.Names {
-			tag, err := name.NewTag(n, name.StrictValidation)
-			if err != nil {
-				return false, fmt.Errorf("image: %w", err)
-			}
-			refs[tag] = img
-		}
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return false, fmt.Errorf("images: %w", err)
 	}
-	if err := tarball.MultiRefWriteToFile(path+".new", refs); err != nil {
-		return false, fmt.Errorf("writing %s: %w", path, err)
+	if err := writeArchive(path+".new", images); err != nil {
+		return false, fmt.Errorf("images for %s: %w", path, err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		return false, fmt.Errorf("images: %w", err)
@@ -132,43 +112,94 @@ func hashFile(sum io.Writer, path string) error {
 	return err
 }
 
-func build(spec Spec) (v1.Image, error) {
-	var layers []v1.Layer
-	for _, l := range spec.Layers {
-		layer, err := l.build()
-		if err != nil {
-			return nil, err
+// manifestEntry is an image in a docker archive's manifest.json.
+type manifestEntry struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// writeArchive writes a docker archive. Its layers are not compressed: they go from one file of this machine to another.
+func writeArchive(path string, images []Spec) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) // #nosec G304 -- the cache
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	out := tar.NewWriter(file)
+	written := map[string]bool{}
+	add := func(name string, size int64, content func(io.Writer) error) error {
+		if written[name] {
+			return nil
 		}
-		layers = append(layers, layer)
+		written[name] = true
+		if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size, ModTime: born, Format: tar.FormatPAX}); err != nil {
+			return err
+		}
+		return content(out)
 	}
-	img, err := mutate.AppendLayers(empty.Image, layers...)
+	var manifest []manifestEntry
+	for _, spec := range images {
+		entry, err := spec.writeTo(add)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", spec.Names[0], err)
+		}
+		manifest = append(manifest, entry)
+	}
+	text, err := json.Marshal(manifest)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return mutate.ConfigFile(img, config(img, spec))
+	if err := add("manifest.json", int64(len(text)), func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	return file.Close()
 }
 
-func config(img v1.Image, spec Spec) *v1.ConfigFile {
-	c, err := img.ConfigFile()
-	if err != nil {
-		c = &v1.ConfigFile{}
+// writeTo adds the image's configuration and layers to an archive.
+func (s Spec) writeTo(add func(name string, size int64, content func(io.Writer) error) error) (manifestEntry, error) {
+	entry := manifestEntry{RepoTags: s.Names}
+	config := v1.ConfigFile{Architecture: "amd64", OS: "linux", Created: v1.Time{Time: born}, RootFS: v1.RootFS{Type: "layers"},
+		Config: v1.Config{Entrypoint: s.Entrypoint, Cmd: s.Cmd, User: s.User, WorkingDir: "/",
+			Env: append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, s.Env...)}}
+	for _, layer := range s.Layers {
+		digest, size, err := layer.digest()
+		if err != nil {
+			return entry, err
+		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, v1.Hash{Algorithm: "sha256", Hex: digest})
+		entry.Layers = append(entry.Layers, digest+".tar")
+		if err := add(digest+".tar", size, layer.write); err != nil {
+			return entry, err
+		}
 	}
-	c = c.DeepCopy()
-	c.Architecture, c.OS = "amd64", "linux"
-	c.Created = v1.Time{Time: born}
-	c.Config = v1.Config{Entrypoint: spec.Entrypoint, Cmd: spec.Cmd, User: spec.User, WorkingDir: "/",
-		Env: append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, spec.Env...)}
-	return c
+	text, err := json.Marshal(config)
+	if err != nil {
+		return entry, err
+	}
+	sum := sha256.Sum256(text)
+	entry.Config = hex.EncodeToString(sum[:]) + ".json"
+	return entry, add(entry.Config, int64(len(text)), func(w io.Writer) error { _, err := w.Write(text); return err })
 }
 
-// build makes a layer. It is hardly compressed: it goes from one file of this machine to another.
-func (l Layer) build() (v1.Layer, error) {
-	var text bytes.Buffer
-	if err := l.write(&text); err != nil {
-		return nil, err
+// digest is what the layer's tar archive hashes to, and its size.
+func (l Layer) digest() (string, int64, error) {
+	sum := sha256.New()
+	counter := &countingWriter{}
+	if err := l.write(io.MultiWriter(sum, counter)); err != nil {
+		return "", 0, err
 	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text.Bytes())), nil },
-		tarball.WithCompressionLevel(gzip.NoCompression))
+	return hex.EncodeToString(sum.Sum(nil)), counter.size, nil
+}
+
+type countingWriter struct{ size int64 }
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	c.size += int64(len(p))
+	return len(p), nil
 }
 
 // write writes the layer as a tar archive, sorted by path, with the parent directories.

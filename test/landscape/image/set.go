@@ -65,7 +65,11 @@ func (s *Set) Reference(program string) string { return s.references[program] }
 func Build(o Options) (*Set, error) {
 	s := &Set{dir: o.Dir, references: map[string]string{"pause": Pause, "coredns": CoreDNS, "agnhost": Agnhost}}
 	archives := map[string]func(Options) ([]Spec, error){
-		archiveBase: s.base, archiveControlPlane: s.controlPlane, archiveExtension: s.extension, archiveAgent: s.agent, archiveTests: s.tests,
+		archiveBase:         func(o Options) ([]Spec, error) { return Base(o.Bin) },
+		archiveControlPlane: s.controlPlane,
+		archiveExtension:    s.extension,
+		archiveAgent:        s.agent,
+		archiveTests:        s.tests,
 	}
 	contents := map[string][]Spec{}
 	for name, describe := range archives {
@@ -89,10 +93,11 @@ func Build(o Options) (*Set, error) {
 	return s, all.Wait()
 }
 
-func (s *Set) base(o Options) ([]Spec, error) {
-	coredns, err := static(CoreDNS, filepath.Join(o.Bin, "coredns"))
+// Base are the images that every node needs: pause and CoreDNS.
+func Base(bin string) ([]Spec, error) {
+	coredns, err := static(CoreDNS, filepath.Join(bin, "coredns"))
 	pause := Spec{Names: []string{Pause}, Entrypoint: []string{"/pause"}, User: "65535:65535",
-		Layers: []Layer{{{Path: "/pause", Mode: 0o755, Source: filepath.Join(o.Bin, "pause")}}}}
+		Layers: []Layer{{{Path: "/pause", Mode: 0o755, Source: filepath.Join(bin, "pause")}}}}
 	return []Spec{pause, coredns}, err
 }
 

@@ -31,7 +31,7 @@ func (l *Landscape) Down(ctx context.Context) error {
 	for _, ns := range namespaces {
 		errs = append(errs, removeNetNS(filepath.Base(ns)))
 	}
-	errs = append(errs, l.cgroup.Remove())
+	errs = append(errs, l.cgroup.Remove(), restoreLimits())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("landscape %s: %w", l.Name, err)
 	}

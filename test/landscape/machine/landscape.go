@@ -64,7 +64,7 @@ func (l *Landscape) program(name string) string { return filepath.Join(l.Bin, na
 // hostDir is where a host keeps its files.
 func (l *Landscape) hostDir(host string) string { return filepath.Join(l.Dir, host) }
 
-// prepare makes the directory and the cgroup.
+// prepare makes the directory and sees to it that the machine can carry a landscape.
 func (l *Landscape) prepare() error {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return fmt.Errorf("landscape %s: %w", l.Name, err)
@@ -72,7 +72,7 @@ func (l *Landscape) prepare() error {
 	if _, err := os.Stat(l.program(enterProgram)); err != nil {
 		return fmt.Errorf("landscape %s: programs are not built: %w", l.Name, err)
 	}
-	return nil
+	return raiseLimits()
 }
 
 // wait calls check until it returns nil, and gives its last error if that takes too long.

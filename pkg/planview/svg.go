@@ -95,7 +95,10 @@ func (c *canvas) drawRange(r Range) {
 	}
 	c.text(margin+86, c.y, 15, mono, ink, "start", asked)
 	c.y += 12
-	for _, f := range r.Families {
+	for i, f := range r.Families {
+		if i > 0 {
+			c.y += 8
+		}
 		c.drawFamily(r.Name, p, f)
 	}
 }

@@ -5,6 +5,7 @@
 package example_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -67,7 +68,7 @@ func decode(t *testing.T, path string) []runtime.Object {
 	for {
 		document := make([]byte, 1<<16)
 		n, err := reader.Read(document)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return objects
 		}
 		if err != nil {

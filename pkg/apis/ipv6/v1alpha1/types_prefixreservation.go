@@ -45,18 +45,18 @@ const (
 type ReservationPhase string
 
 const (
-	// PhasePending: the intent is recorded, nothing was asked of the backend yet.
+	// PhasePending means that the intent is recorded, nothing was asked of the backend yet.
 	PhasePending ReservationPhase = "Pending"
-	// PhaseAllocating: a call that may have allocated is, or was, under way.
+	// PhaseAllocating means that a call that may have allocated is, or was, under way.
 	PhaseAllocating ReservationPhase = "Allocating"
-	// PhaseBound: the prefix is held; allocated and published never change again.
+	// PhaseBound means that the prefix is held; allocated and published never change again.
 	PhaseBound ReservationPhase = "Bound"
-	// PhaseReleasing: the prefix is being given back.
+	// PhaseReleasing means that the prefix is being given back.
 	PhaseReleasing ReservationPhase = "Releasing"
-	// PhaseQuarantined: the prefix was given up by its shoot and is kept from reuse until status.quarantinedUntil. Such objects
+	// PhaseQuarantined means that the prefix was given up by its shoot and is kept from reuse until status.quarantinedUntil. Such objects
 	// live in the extension's own namespace, because the shoot's goes away.
 	PhaseQuarantined ReservationPhase = "Quarantined"
-	// PhaseFailed: no retry can help until somebody changes something; the condition Bound says what.
+	// PhaseFailed means that no retry can help until somebody changes something; the condition Bound says what.
 	PhaseFailed ReservationPhase = "Failed"
 )
 

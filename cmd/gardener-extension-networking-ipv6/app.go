@@ -17,6 +17,7 @@ import (
 	gardenerhealthz "github.com/gardener/gardener/pkg/healthz"
 	"github.com/spf13/cobra"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	vpaautoscalingv1 "k8s.io/autoscaler/vertical-pod-autoscaler/pkg/apis/autoscaling.k8s.io/v1"
 	"k8s.io/utils/clock"
@@ -92,7 +93,7 @@ func (r *runtimeArgs) newManager() (manager.Manager, error) {
 	managerOptions := r.options.manager.Completed().Options()
 	// Secrets and ConfigMaps of all shoots would fill the memory, and permission to list them all is more than is needed.
 	managerOptions.Client = client.Options{Cache: &client.CacheOptions{
-		DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}},
+		DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &coordinationv1.Lease{}},
 	}}
 	// Give the lease back at once: the next replica need not wait for it to expire.
 	managerOptions.LeaderElectionReleaseOnCancel = true

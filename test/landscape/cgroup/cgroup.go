@@ -99,6 +99,32 @@ func enableControllers(dir string) {
 	}
 }
 
+// HandOn waits until the children of a v2 group have all controllers that it has. As long as a process is left in
+// the group itself, the kernel refuses that.
+func (g Group) HandOn(limit time.Duration) error {
+	if !V2() {
+		return nil
+	}
+	dir := g.dir(".")
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		enableControllers(dir)
+		all, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers")) // #nosec G304 -- below /sys/fs/cgroup
+		if err != nil {
+			return fmt.Errorf("control group %q: %w", g, err)
+		}
+		enabled, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control")) // #nosec G304 -- below /sys/fs/cgroup
+		if err != nil {
+			return fmt.Errorf("control group %q: %w", g, err)
+		}
+		if strings.TrimSpace(string(all)) == strings.TrimSpace(string(enabled)) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("control group %q hands on only %q of %q", g, strings.TrimSpace(string(enabled)), strings.TrimSpace(string(all)))
+		}
+	}
+}
+
 // inheritCPUSet fills what a v1 cpuset group starts without, and without which no process can join it.
 func inheritCPUSet(parent, child string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -190,7 +191,8 @@ func joinSystem(system cgroup.Group) error {
 	if err := system.Join(); err != nil {
 		return err
 	}
-	return system.Make() // now that the root has no process, its controllers can be handed on
+	// the one who started this process is still at the root for a moment
+	return cgroup.Group("").HandOn(5 * time.Second)
 }
 
 func mountRun() error {

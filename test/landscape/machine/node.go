@@ -114,6 +114,15 @@ func (n *Node) PowerOff(ctx context.Context) error {
 	if err := n.group().Kill(killLimit); err != nil {
 		return fmt.Errorf("power cut of node %s: %w", n.Name, err)
 	}
+	// the first process leaves its cgroup before its PID namespace is taken down
+	if err := wait(ctx, "power cut of node "+n.Name, killLimit, func(context.Context) error {
+		if n.Up() {
+			return errors.New("its first process is still ending")
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
 	// what a reboot clears: the network's state
 	err := errors.Join(removeNetNS(n.NetNS()), n.l.unplug(n.Name), n.group().Remove())
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/component-base/version"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,7 +56,7 @@ func newCommand() *cobra.Command {
 		Use:           "ipv6-ipam-controller --kubeconfig FILE --config FILE",
 		Short:         "Gives every node of a shoot its pod ranges",
 		Long:          long,
-		Version:       version,
+		Version:       version.Get().GitVersion,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -113,7 +114,7 @@ func (o options) restConfig() (*rest.Config, error) {
 		return nil, err
 	}
 	c.QPS, c.Burst = o.qps, o.burst
-	c.UserAgent = "ipv6-ipam-controller/" + version
+	c.UserAgent = "ipv6-ipam-controller/" + version.Get().GitVersion
 	return c, nil
 }
 

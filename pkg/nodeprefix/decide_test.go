@@ -200,7 +200,7 @@ func TestProblems(t *testing.T) {
 			}
 			d := b.For("a")
 			g.Expect(d.Verdict).To(Equal(nodeprefix.Keep))
-			g.Expect(d.Problems).To(Equal([]nodeprefix.Problem(tc.want)))
+			g.Expect(d.Problems).To(Equal(tc.want))
 		})
 	}
 }

@@ -111,14 +111,24 @@ func (a *Agent) recover(ctx context.Context) error {
 	return nil
 }
 
-// adopt records the wires that the store does not know.
+// adopt records the wires that the store does not know. One without an owner was being made when the agent died; nobody uses it.
 func (a *Agent) adopt(ctx context.Context, wires []dataplane.FoundWire) {
+	known := map[string]bool{}
+	for _, r := range a.addrs.Records() {
+		known[dataplane.HostInterface(r.Key.String())] = true
+	}
 	for _, w := range wires {
+		if known[w.HostInterface] {
+			continue
+		}
+		if w.Owner == "" {
+			if err := a.Wirer.Unwire(ctx, w.HostInterface); err != nil {
+				a.Log.Error("remove a wire without an owner", "interface", w.HostInterface, "error", err)
+			}
+			continue
+		}
 		r, err := parseOwner(w.Owner)
 		if err == nil {
-			if _, known := a.addrs.Get(r.Key); known {
-				continue
-			}
 			r.Addrs, r.MTU = w.Addrs, w.MTU
 			err = a.addrs.Adopt(ctx, r)
 		}

@@ -27,7 +27,7 @@ func (p *parser) cidr(v *Value, ts []token) {
 		err = fmt.Errorf("zone")
 	}
 	if len(ts) == 1 {
-		p.fail(first.pos, first.end, "missing-size", "a CIDR needs a size", "write for example "+first.text+"/64")
+		p.fail(first.pos, first.end, "missing-size", "a CIDR needs a size", "write for example "+first.text+exampleSize(first.text))
 		return
 	}
 	s, ok := p.size(ts[1:], first.end, first.text+"/")
@@ -53,4 +53,11 @@ func (p *parser) cidr(v *Value, ts []token) {
 		return
 	}
 	v.CIDR = cidr
+}
+
+func exampleSize(address string) string {
+	if strings.Contains(address, ":") {
+		return "/64"
+	}
+	return "/16"
 }

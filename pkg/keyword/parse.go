@@ -22,6 +22,10 @@ func Parse(name Name, text string) (Range, error) {
 	return r, nil
 }
 
+// maxText is the length in bytes of the longest text that is looked at. Every mistake repeats the text, so without a bound a text
+// of nothing but mistakes would cost the square of its length.
+const maxText = 512
+
 // parser collects values and mistakes of one text.
 type parser struct {
 	name Name
@@ -41,6 +45,10 @@ func parse(name Name, text string) (Range, ErrorList) {
 	if !slices.Contains(Names(), name) {
 		p.fail(0, len(text), "range-name", fmt.Sprintf("there is no range %q", name), "the ranges are nodes, pods and services")
 		return Range{}, p.errs
+	}
+	if len(text) > maxText {
+		return Range{}, ErrorList{{Range: name, Rule: "too-long", Msg: fmt.Sprintf("the text is %d bytes long, more than %d", len(text), maxText),
+			Suggestion: "write for example " + example(name)}}
 	}
 	if strings.Trim(text, blanks) == "" {
 		p.fail(0, len(text), "empty", "the range is empty", "leave it out, or write for example "+example(name))

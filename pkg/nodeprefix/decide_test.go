@@ -291,3 +291,30 @@ func BenchmarkTenThousandNodes(b *testing.B) {
 		}
 	}
 }
+
+func TestSearchGoesAroundThePool(t *testing.T) {
+	g := NewWithT(t)
+	r := fromNode()
+	r.NodeBits, r.PodBits = 66, 70
+	b := nodeprefix.NewBook(config(r))
+	b.Set(node("a", "fe80::1"), one)
+	b.Set(node("b", "fe80::1"), one)
+	g.Expect(b.For("a").Assignment.Prefixes).To(Equal(prefixes("2001:db8:1:2:4000::/66")))
+	g.Expect(b.For("b").Assignment.Prefixes).To(Equal(prefixes("2001:db8:1:2:8000::/66")))
+	b.Set(with(node("foreign"), "2001:db8:1:2:f000::/70"), one)
+	b.Delete("a", noon)
+	b.Expire(noon)
+	b.Set(node("c", "fe80::1"), one)
+	g.Expect(b.For("c").Assignment.Prefixes).To(Equal(prefixes("2001:db8:1:2:4000::/66")), "nothing is free behind b's")
+}
+
+// TestOlderView: a watch may be behind what was listed or written.
+func TestOlderView(t *testing.T) {
+	g := NewWithT(t)
+	b := nodeprefix.NewBook(config(fromNode()))
+	b.Set(with(node("a", "fe80::1"), "2001:db8:1:2:0:1:d000:0/100"), one)
+	b.Set(node("a", "fe80::1", "fe80::2"), one)
+	g.Expect(b.For("a").Verdict).To(Equal(nodeprefix.Keep))
+	b.Set(node("b", "fe80::1"), one)
+	g.Expect(b.For("b").Assignment.Prefixes).To(Equal(prefixes("2001:db8:1:2:0:2::/96")))
+}

@@ -48,9 +48,14 @@ func (s *space) echo(t testing.TB, a netip.Addr) {
 // dial makes a UDP socket in the namespace.
 func (s *space) dial(t testing.TB, to netip.Addr) *net.UDPConn {
 	t.Helper()
+	return s.dialPort(t, netip.AddrPortFrom(to, 7))
+}
+
+func (s *space) dialPort(t testing.TB, to netip.AddrPort) *net.UDPConn {
+	t.Helper()
 	var conn *net.UDPConn
 	err := s.within(func() (err error) {
-		conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 7)))
+		conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 		return err
 	})
 	if err != nil {
@@ -63,7 +68,12 @@ func (s *space) dial(t testing.TB, to netip.Addr) *net.UDPConn {
 // ask sends one packet and returns the address that the other side saw.
 func (s *space) ask(t testing.TB, to netip.Addr) (string, error) {
 	t.Helper()
-	conn := s.dial(t, to)
+	return s.askPort(t, netip.AddrPortFrom(to, 7))
+}
+
+func (s *space) askPort(t testing.TB, to netip.AddrPort) (string, error) {
+	t.Helper()
+	conn := s.dialPort(t, to)
 	if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
 		return "", err
 	}

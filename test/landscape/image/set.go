@@ -147,11 +147,15 @@ func (s *Set) tests(o Options) ([]Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	certificate, err := localhost(o.Dir)
+	if err != nil {
+		return nil, err
+	}
 	// the DNS tests run the CoreDNS that upstream's agnhost holds
 	coredns := Layer{{Path: "/coredns", Mode: 0o755, Source: filepath.Join(o.Bin, "coredns")}}
 	agnhost := Layer{{Path: "/agnhost", Mode: 0o755, Source: filepath.Join(o.Bin, "agnhost")}, {Path: "/agnhost-2", Link: "agnhost"}}
 	return []Spec{
-		{Names: agnhostNames, Layers: []Layer{machine, coredns, agnhost}, Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}},
+		{Names: agnhostNames, Layers: []Layer{machine, coredns, agnhost, certificate}, Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}},
 		{Names: []string{"registry.k8s.io/e2e-test-images/busybox:1.37.0-1"}, Layers: []Layer{machine}, Cmd: []string{"sh"}},
 		{Names: []string{"registry.k8s.io/e2e-test-images/glibc-dns-testing:2.0.0"}, Layers: []Layer{machine, coredns}, Cmd: []string{"sh"}},
 	}, nil

@@ -99,7 +99,7 @@ func testPermissions(t *testing.T, c client.Client) {
 	allowed := []access{
 		{extensionUser, "patch", extensions, "networks", "status", shootNamespace, "one"},
 		{extensionUser, "patch", extensions, "infrastructures", "status", shootNamespace, "one"},
-		{extensionUser, "update", extensions, "infrastructures", "", shootNamespace, "one"},
+		{extensionUser, "watch", extensions, "infrastructures", "", "", ""},
 		{extensionUser, "list", extensions, "clusters", "", "", ""},
 		{extensionUser, "create", own, "prefixreservations", "", shootNamespace, ""},
 		{extensionUser, "update", own, "prefixreservations", "status", extensionNamespace, "one"},
@@ -120,7 +120,7 @@ func testPermissions(t *testing.T, c client.Client) {
 	denied := []access{
 		{extensionUser, "list", "", "secrets", "", "", ""},
 		{extensionUser, "list", "", "secrets", "", shootNamespace, ""},
-		{extensionUser, "delete", extensions, "infrastructures", "", shootNamespace, "one"},
+		{extensionUser, "update", extensions, "infrastructures", "", shootNamespace, "one"},
 		{extensionUser, "update", extensions, "clusters", "", "", "one"},
 		{extensionUser, "patch", webhooks, "mutatingwebhookconfigurations", "", "", "gardener-extension-provider-aws"},
 		{extensionUser, "update", leases, "leases", "", extensionNamespace, "another"},

@@ -231,9 +231,11 @@ func (r *shootReconciler) keepBound(ctx context.Context, g *gathered, object *v1
 
 // regain takes the reservation of a shoot that came back under control again: its finalizer was dropped when it left.
 func (r *shootReconciler) regain(ctx context.Context, object *v1alpha1.PrefixReservation) error {
-	if hasFinalizer(object) || object.DeletionTimestamp != nil {
+	_, moved := object.Annotations[annotationMoved]
+	if hasFinalizer(object) && !moved || object.DeletionTimestamp != nil {
 		return nil
 	}
+	delete(object.Annotations, annotationMoved)
 	controllerutil.AddFinalizer(object, v1alpha1.FinalizerReservation)
 	if err := r.client.Update(ctx, object); err != nil {
 		return fmt.Errorf("adding the finalizer: %w", err)

@@ -9,11 +9,16 @@ import (
 	"errors"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
+
+// annotationMoved marks a reservation that is being let go, so that its tombstone is not taken for that of a shoot which came
+// back.
+const annotationMoved = "ipv6.networking.extensions.gardener.cloud/moved"
 
 // migrate lets go of the reservations without giving the prefixes back: the shoot lives on with them under another seed. What
 // this seed's backends hold stays held, and a tombstone without an end says so: who knows that the shoot is gone from this
@@ -32,6 +37,11 @@ func (k *kit) letGo(ctx context.Context, object *v1alpha1.PrefixReservation) err
 	record, err := recordOf(object)
 	if err != nil {
 		return err
+	}
+	before := object.DeepCopy()
+	metav1.SetMetaDataAnnotation(&object.ObjectMeta, annotationMoved, "true")
+	if err := k.client.Patch(ctx, object, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("marking: %w", err)
 	}
 	reserver, ok := reservation.Named(k.Reservers, record.Backend)
 	if ok && record.Attempt > 0 {

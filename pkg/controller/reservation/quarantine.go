@@ -59,8 +59,9 @@ func (r *quarantineReconciler) heir(ctx context.Context, tombstone *v1alpha1.Pre
 	}
 	for i := range list.Items {
 		other := &list.Items[i]
-		// A reservation without the finalizer is what a migration leaves behind: it holds nothing.
-		if other.Namespace != r.Namespace && sameHolder(other, tombstone) && hasFinalizer(other) &&
+		// A reservation that is marked, or without the finalizer, is what a migration leaves behind: it holds nothing.
+		_, moved := other.Annotations[annotationMoved]
+		if other.Namespace != r.Namespace && sameHolder(other, tombstone) && hasFinalizer(other) && !moved &&
 			other.Status.Phase != v1alpha1.PhaseReleasing && ownerOf(other) == ownerOf(tombstone) {
 			return client.ObjectKeyFromObject(other).String(), nil
 		}

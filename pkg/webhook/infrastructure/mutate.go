@@ -163,6 +163,8 @@ func (s Shoot) awaited(missing []plan.Key) failure {
 			}
 		case s.requested(key):
 			text += "not reserved yet"
+		case s.comesWithNodes(key):
+			text += "comes with the nodes range"
 		case key.Range == keyword.Pods:
 			text += "the infrastructure provider reports no range, and providerConfig.podSupernet is not set"
 		default:
@@ -178,6 +180,12 @@ func (s Shoot) awaited(missing []plan.Key) failure {
 
 func (s Shoot) requested(key plan.Key) bool {
 	return slices.ContainsFunc(s.Plan.Requests, func(r plan.Request) bool { return r.Key == key })
+}
+
+// comesWithNodes tells whether the pods are a part of nodes that are reserved.
+func (s Shoot) comesWithNodes(key plan.Key) bool {
+	return key.Range == keyword.Pods && s.requested(plan.Key{Range: keyword.Nodes, Family: key.Family}) &&
+		slices.ContainsFunc(s.Plan.NodeRanges, func(r plan.NodeRange) bool { return r.Family == key.Family && r.From == keyword.Nodes })
 }
 
 func codeOf(kind reservation.Kind) gardencorev1beta1.ErrorCode {

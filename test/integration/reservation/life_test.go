@@ -1,0 +1,219 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	v1beta1constants "github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
+	"github.com/gardener/gardener/pkg/utils/kubernetes/health"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+)
+
+func TestAdoptsWhatTheProviderReports(t *testing.T) {
+	w := newWorld(t)
+	startHere(t, settings{Namespace: w.namespace}, nil) // no pools
+	s := w.newShoot(demo)
+	s.Eventually(s.phase("nodes-ipv6")).Should(Equal(v1alpha1.PhasePending))
+	infra := s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, &networking{Nodes: []string{"2001:db8:a::/56"}})
+	w.Expect(infra.Status.LastOperation.Description).To(ContainSubstring(
+		"services (IPv6): waiting for the infrastructure provider to report an IPv6 range for services: no pool is configured for Global prefixes on this seed"))
+	s.Eventually(s.phase("nodes-ipv6")).Should(Equal(v1alpha1.PhaseBound))
+	nodes := s.get("nodes-ipv6")
+	w.Expect([]string{nodes.Status.Backend, nodes.Status.Allocated, nodes.Status.Published}).To(Equal(
+		[]string{"adopted", "2001:db8:a::/56", "2001:db8:a::/56"}), "published whole: the nodes live anywhere in it")
+
+	theirs := &networking{Nodes: []string{"2001:db8:a::/56"}, Services: []string{"2001:db8:b::/112"}}
+	s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, theirs)
+	s.Eventually(s.phase("services-ipv6")).Should(Equal(v1alpha1.PhaseFailed), "a /112 is not a /64")
+	w.Expect(meta.FindStatusCondition(s.get("services-ipv6").Status.Conditions, v1alpha1.ConditionBound).Message).To(
+		ContainSubstring("the infrastructure provider reports 2001:db8:b::/112, which does not do"))
+	theirs.Services = []string{"2001:db8:b::/64"}
+	s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, theirs)
+	s.waitBound()
+	s.Eventually(func() error { return health.CheckExtensionObject(s.infra()) }).Should(Succeed())
+	w.Expect(s.infra().Status.Networking).To(Equal(&networking{
+		Nodes: []string{"2001:db8:a::/56"}, Pods: []string{"2001:db8:a::/56"}, Services: []string{"2001:db8:b::/64"},
+	}))
+
+	s.markDeleted()
+	s.infrastructureGone()
+	s.Eventually(s.phase("nodes-ipv6")).Should(BeEquivalentTo("absent"))
+	s.Eventually(s.phase("services-ipv6")).Should(BeEquivalentTo("absent"))
+	w.Expect(w.tombstones()).To(BeEmpty(), "what is adopted is not ours to give back")
+}
+
+func TestReportBeatsPoolIfItComesFirst(t *testing.T) {
+	w := newWorld(t)
+	s := w.newShoot(demo)
+	s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, &networking{Nodes: []string{"2001:db8:a::/64"}})
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
+	s.waitBound()
+	w.Expect(s.get("nodes-ipv6").Status.Backend).To(Equal("adopted"))
+	w.Expect(s.get("services-ipv6").Status.Backend).To(Equal("pool"))
+}
+
+func TestQuarantine(t *testing.T) {
+	w := newWorld(t)
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/63"), Quarantine: 4 * time.Second}, nil)
+	first := w.newShoot(demo)
+	first.waitBound()
+
+	first.markDeleted()
+	w.Expect(env.Client.Delete(wctx, first.get("nodes-ipv6"))).To(Succeed(), "somebody deletes it by hand")
+	first.Consistently(first.phase("nodes-ipv6")).Should(Equal(v1alpha1.PhaseBound), "but the Infrastructure still uses it")
+	first.infrastructureGone()
+	first.Eventually(first.phase("nodes-ipv6")).Should(BeEquivalentTo("absent"))
+	first.Eventually(first.phase("services-ipv6")).Should(BeEquivalentTo("absent"))
+	w.Expect(w.tombstones()).To(HaveLen(2))
+	tombstone := w.tombstones()[0]
+	w.Expect(tombstone.Status.Phase).To(Equal(v1alpha1.PhaseQuarantined))
+	w.Expect(tombstone.Status.QuarantinedUntil).NotTo(BeNil())
+
+	second := w.newShoot(demo)
+	second.Eventually(second.phase("nodes-ipv6")).Should(Equal(v1alpha1.PhaseFailed), "the pool is full of quarantined prefixes")
+	second.waitBound()
+	w.Expect(time.Now()).To(BeTemporally(">=", tombstone.Status.QuarantinedUntil.Time), "not before the quarantine was over")
+	w.Eventually(w.tombstones).Should(BeEmpty())
+	w.Expect(second.heldBy(poolLedger)()).To(ConsistOf("nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"))
+}
+
+func TestOperatorEndsQuarantine(t *testing.T) {
+	w := newWorld(t)
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), Quarantine: time.Hour}, nil)
+	s := w.newShoot(demo)
+	s.waitBound()
+	s.markDeleted()
+	s.infrastructureGone()
+	w.Eventually(w.tombstones).Should(HaveLen(2))
+	for _, tombstone := range w.tombstones() {
+		w.Expect(env.Client.Delete(wctx, &tombstone)).To(Succeed())
+	}
+	w.Eventually(w.tombstones).Should(BeEmpty())
+	w.Expect(w.held(poolLedger)).To(BeEmpty())
+}
+
+// The control plane moves to another seed: here another extension's namespace with ledgers of its own.
+func TestMigrateAndRestore(t *testing.T) {
+	w := newWorld(t)
+	stop := startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
+	s := w.newShoot(demo)
+	s.waitBound()
+	infra := s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil)
+	reservations := &v1alpha1.PrefixReservationList{}
+	w.Expect(env.Client.List(wctx, reservations, client.InNamespace(s.namespace))).To(Succeed())
+	state, err := reservationcontroller.State(reservations.Items)
+	w.Expect(err).NotTo(HaveOccurred())
+
+	infra.Annotations = map[string]string{v1beta1constants.GardenerOperation: v1beta1constants.GardenerOperationMigrate}
+	w.Expect(env.Client.Update(wctx, infra)).To(Succeed())
+	w.Eventually(func() []string { return s.get("nodes-ipv6").Finalizers }).Should(BeEmpty())
+	w.Eventually(func() []string { return s.get("services-ipv6").Finalizers }).Should(BeEmpty())
+	s.infrastructureGone()
+	s.Consistently(s.heldBy(poolLedger)).Should(HaveLen(2), "let go, not given back")
+	w.Expect(w.tombstones()).To(HaveLen(2))
+	w.Expect(w.tombstones()[0].Status.QuarantinedUntil).To(BeNil(), "nobody tells this seed when the shoot is gone")
+	stop()
+	w.clear()
+
+	for name, importState := range map[string]bool{"with the Network's state": true, "from the Shoot's status alone": false} {
+		t.Run(name, func(t *testing.T) {
+			there := newWorld(t)
+			moved := &shoot{world: there, shoot: s.shoot.DeepCopy(),
+				namespace: env.Namespace(t, map[string]string{v1beta1constants.LabelNetworkingProvider: "ipv6"})}
+			moved.shoot.Status.Networking = &gardencorev1beta1.NetworkingStatus{
+				Nodes: infra.Status.Networking.Nodes, Pods: infra.Status.Networking.Pods, Services: infra.Status.Networking.Services,
+			}
+			moved.shoot.Spec.Networking.Nodes = &infra.Status.Networking.Nodes[0]
+			moved.syncCluster()
+			if importState {
+				decoded, err := helper.DecodeNetworkState(&runtime.RawExtension{Raw: state})
+				there.Expect(err).NotTo(HaveOccurred())
+				there.Expect(reservationcontroller.Import(wctx, env.Client, moved.namespace, decoded)).To(Succeed())
+				there.Expect(reservationcontroller.Import(wctx, env.Client, moved.namespace, decoded)).To(Succeed(), "twice is once")
+			}
+			startHere(t, settings{Namespace: there.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
+			var stranger *shoot
+			if importState {
+				stranger = there.newShoot(demo) // may come first: what was imported is known to be taken
+			}
+			moved.createInfrastructure(map[string]string{v1beta1constants.GardenerOperation: v1beta1constants.GardenerOperationRestore})
+			moved.waitBound()
+			there.Eventually(moved.heldBy(poolLedger)).Should(ConsistOf("nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"))
+			there.Expect(moved.get("services-ipv6").Status.Published).To(Equal("2001:db8:0:1::/112"))
+			if stranger == nil {
+				stranger = there.newShoot(demo)
+			}
+			stranger.waitBound()
+			there.Expect(stranger.heldBy(poolLedger)()).To(ConsistOf("nodes-ipv6 2001:db8:0:2::/64", "services-ipv6 2001:db8:0:3::/64"))
+			restored := moved.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil)
+			there.Expect(restored.Status.Networking).To(Equal(infra.Status.Networking), "what is published stays")
+		})
+	}
+}
+
+// Allocations without an owner: what a lost race between a deletion and an allocation leaves behind.
+func TestCollectsGarbage(t *testing.T) {
+	w := newWorld(t)
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), Garbage: 200 * time.Millisecond}, nil)
+	store := w.store(poolLedger)
+	for i, owner := range []reservation.Owner{
+		{GardenID: gardenID, ShootUID: "nobody", Range: "nodes-ipv6", Attempt: 1},
+		{GardenID: "another garden", ShootUID: "somebody", Range: "nodes-ipv6", Attempt: 1},
+	} {
+		p := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 0, 0, 0xff, byte(i)}), 64)
+		w.Expect(store.Update(wctx, func(l *reservation.Ledger) error {
+			return l.Claim(reservation.Allocation{Owner: owner, Prefix: p, Since: time.Now().Add(-time.Hour)})
+		})).To(Succeed())
+	}
+	w.Consistently(func() int { return len(w.held(poolLedger)) }).Should(Equal(2), "a seed without any reservation may be one that forgot")
+	s := w.newShoot(demo)
+	s.waitBound()
+	w.Eventually(func() map[netip.Prefix]reservation.Owner { return w.held(poolLedger) }).Should(HaveLen(3))
+	w.Expect(w.held(poolLedger)).NotTo(HaveKey(netip.MustParsePrefix("2001:db8:0:ff00::/64")))
+	w.Expect(w.held(poolLedger)).To(HaveKey(netip.MustParsePrefix("2001:db8:0:ff01::/64")), "another garden's")
+	s.Consistently(s.heldBy(poolLedger)).Should(HaveLen(2))
+}
+
+// A ledger that was lost is written anew from the reservations, and until then nothing that is bound is given away.
+func TestMendsALostLedger(t *testing.T) {
+	w := newWorld(t)
+	set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}
+	stop := startHere(t, set, nil)
+	first := w.newShoot(demo)
+	first.waitBound()
+	stop()
+	w.Expect(w.store(poolLedger).Update(wctx, func(l *reservation.Ledger) error { *l = reservation.Ledger{}; return nil })).To(Succeed())
+
+	second := w.newShoot(demo)
+	startHere(t, set, nil)
+	second.waitBound()
+	w.Eventually(first.heldBy(poolLedger)).Should(ConsistOf("nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"))
+	w.Expect(second.heldBy(poolLedger)()).To(ConsistOf("nodes-ipv6 2001:db8:0:2::/64", "services-ipv6 2001:db8:0:3::/64"))
+}
+
+// The webhook must never be in the way of an Infrastructure that leaves.
+func TestLetsTheLeavingPass(t *testing.T) {
+	w := newWorld(t)
+	s := w.newShoot(demo)
+	infra := s.infra()
+	infra.Finalizers = []string{"extensions.gardener.cloud/stub"}
+	w.Expect(env.Client.Update(wctx, infra)).To(Succeed())
+	w.Expect(env.Client.Delete(wctx, infra)).To(Succeed())
+	w.Expect(env.Client.Delete(wctx, clusterOf(s))).To(Succeed(), "not even the Cluster is needed")
+	infra = s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil)
+	w.Expect(infra.Status.LastOperation.State).To(Equal(gardencorev1beta1.LastOperationStateSucceeded))
+}

@@ -190,7 +190,7 @@ func (b *Builder) stamp(p Program, goVersion string) (string, error) {
 		return "", nil
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n%+v\n", goVersion, goFlags, p)
+	_, _ = fmt.Fprintf(sum, "%s\n%s\n%+v\n", goVersion, goFlags, p)
 	dir := filepath.Join(b.Root, p.Module)
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -201,7 +201,7 @@ func (b *Builder) stamp(p Program, goVersion string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(file), len(text), text)
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(file), len(text), text)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 )
 
 // Versions of what is built from other projects' modules; the modules' go.mod files hold the same.
@@ -100,6 +101,13 @@ func E2E() []Program {
 
 // Own are the project's programs: those below cmd, and the landscape's.
 func Own(root string) ([]Program, error) {
+	version, err := os.ReadFile(filepath.Join(root, "VERSION")) // #nosec G304 -- a file of the repository
+	if err != nil {
+		return nil, fmt.Errorf("the project's version: %w", err)
+	}
+	// the same as the Makefile's LD_FLAGS
+	flags := strip + " -X k8s.io/component-base/version.gitVersion=" + strings.TrimSpace(string(version)) +
+		" -X k8s.io/component-base/version/verflag.programName=gardener-extension-networking-ipv6"
 	programs := []Program{
 		{Name: "landscape-enter", Module: ".", Package: "./test/landscape/enter", LDFlags: strip},
 		{Name: "pause", Module: ".", Package: "./test/landscape/pause", LDFlags: strip},
@@ -110,7 +118,7 @@ func Own(root string) ([]Program, error) {
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			programs = append(programs, Program{Name: e.Name(), Module: ".", Package: "./cmd/" + e.Name(), LDFlags: strip})
+			programs = append(programs, Program{Name: e.Name(), Module: ".", Package: "./cmd/" + e.Name(), LDFlags: flags})
 		}
 	}
 	if _, err := os.Stat(filepath.Join(root, "test", "landscape", "main.go")); err == nil {

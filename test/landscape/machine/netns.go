@@ -90,7 +90,7 @@ func within(name string, f func(*netlink.Handle) error) error {
 	if err != nil {
 		return err
 	}
-	defer ns.Close()
+	defer func() { _ = ns.Close() }()
 	k, err := netlink.NewHandleAt(ns)
 	if err != nil {
 		return fmt.Errorf("network namespace %s: %w", name, err)

@@ -156,7 +156,7 @@ func (h *Host) ensureEth0(k *netlink.Handle, link Link) error {
 	if err != nil {
 		return fmt.Errorf("the router is not up: %w", err)
 	}
-	defer fd.Close()
+	defer func() { _ = fd.Close() }()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = "eth0", mtu
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: portName(h.Name), PeerNamespace: netlink.NsFd(int(fd))}

@@ -128,10 +128,10 @@ func (l *Landscape) StartSeed(ctx context.Context, cfg SeedConfig) (*Seed, error
 	}
 	node.Cluster = s.Cluster
 	join, within := errgroup.WithContext(ctx)
-	join.Go(func() error { return s.Cluster.StartControllerManager(within, "--allocate-node-cidrs=false") })
-	join.Go(func() error { return s.Cluster.StartScheduler(within) })
+	join.Go(func() error { return s.StartControllerManager(within, "--allocate-node-cidrs=false") })
+	join.Go(func() error { return s.StartScheduler(within) })
 	join.Go(func() error { return l.joinSeedNode(within, s, node) })
-	join.Go(func() error { return s.Cluster.Apply(within, CoreDNSManifest(cfg.DNS())) })
+	join.Go(func() error { return s.Apply(within, CoreDNSManifest(cfg.DNS())) })
 	return s, join.Wait()
 }
 

@@ -34,7 +34,7 @@ const (
 	extensionUser      = "system:serviceaccount:" + extensionNamespace + ":gardener-extension-networking-ipv6"
 	admissionNamespace = "garden"
 	admissionUser      = "system:serviceaccount:" + admissionNamespace + ":gardener-extension-admission-ipv6"
-	gardenUser         = "system:serviceaccount:kube-system:extension-admission-ipv6"
+	virtualUser        = "system:serviceaccount:kube-system:extension-admission-ipv6"
 	shootNamespace     = "shoot--dev--one"
 )
 
@@ -76,7 +76,9 @@ func TestChartsInstall(t *testing.T) {
 	noVPA := map[string]any{"enabled": false} // its definition is none of a bare API server's
 	install(t, env.Client, render(t, charts.ExtensionPath, extensionNamespace, map[string]any{"vpa": noVPA, "imageVectorOverwrite": map[string]any{"images": []any{}}}))
 	install(t, env.Client, render(t, charts.AdmissionRuntimePath, admissionNamespace, map[string]any{"vpa": noVPA, "kubeconfig": "text"}))
-	install(t, env.Client, render(t, charts.AdmissionApplicationPath, admissionNamespace, nil))
+	install(t, env.Client, render(t, charts.AdmissionApplicationPath, admissionNamespace, map[string]any{
+		"gardener": map[string]any{"virtualCluster": map[string]any{"enabled": false}},
+	}))
 	if t.Failed() {
 		return
 	}
@@ -113,9 +115,9 @@ func testPermissions(t *testing.T, c client.Client) {
 
 		{admissionUser, "list", "", "secrets", "", admissionNamespace, ""},
 		{admissionUser, "update", leases, "leases", "", admissionNamespace, "gardener-extension-admission-ipv6-leader-election"},
-		{gardenUser, "watch", "core.gardener.cloud", "seeds", "", "", ""},
-		{gardenUser, "patch", webhooks, "validatingwebhookconfigurations", "", "", "gardener-extension-admission-ipv6"},
-		{gardenUser, "create", webhooks, "mutatingwebhookconfigurations", "", "", ""},
+		{admissionUser, "watch", "core.gardener.cloud", "seeds", "", "", ""},
+		{admissionUser, "patch", webhooks, "validatingwebhookconfigurations", "", "", "gardener-extension-admission-ipv6"},
+		{admissionUser, "create", webhooks, "mutatingwebhookconfigurations", "", "", ""},
 	}
 	denied := []access{
 		{extensionUser, "list", "", "secrets", "", "", ""},
@@ -129,9 +131,10 @@ func testPermissions(t *testing.T, c client.Client) {
 		{extensionUser, "get", "", "nodes", "", "", "one"},
 
 		{admissionUser, "list", "", "secrets", "", extensionNamespace, ""},
-		{gardenUser, "get", "core.gardener.cloud", "shoots", "", "garden-dev", "one"},
-		{gardenUser, "patch", webhooks, "validatingwebhookconfigurations", "", "", "gardener-extension-admission-aws"},
-		{gardenUser, "get", "", "secrets", "", "garden-dev", "one"},
+		{admissionUser, "get", "core.gardener.cloud", "shoots", "", "garden-dev", "one"},
+		{admissionUser, "patch", webhooks, "validatingwebhookconfigurations", "", "", "gardener-extension-admission-aws"},
+		{admissionUser, "get", "", "secrets", "", "garden-dev", "one"},
+		{virtualUser, "watch", "core.gardener.cloud", "seeds", "", "", ""}, // garden and runtime are one here
 	}
 
 	may := func(g Gomega, a access) bool {

@@ -86,8 +86,10 @@ func buildPrograms(ctx context.Context, what string) error {
 func bringUp(ctx context.Context) (*driver.Driver, error) {
 	quiet()
 
-	if err := buildPrograms(ctx, "landscape"); err != nil {
-		return nil, err
+	if !skipBuild {
+		if err := buildPrograms(ctx, "landscape"); err != nil {
+			return nil, err
+		}
 	}
 
 	return connect(ctx, true)

@@ -19,6 +19,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// skipBuild is for those who know that nothing changed.
+var skipBuild bool
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
@@ -43,6 +46,8 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+
+	root.PersistentFlags().BoolVar(&skipBuild, "skip-build", false, "use the programs that were built before")
 
 	root.AddCommand(
 		&cobra.Command{

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -222,11 +223,41 @@ func (d *Driver) waitFor(ctx context.Context, namespace, name string, limit time
 
 		status := deployment.Status
 		if status.ObservedGeneration != deployment.Generation || status.UpdatedReplicas != want || status.ReadyReplicas < want || status.Replicas != want {
-			return fmt.Errorf("%d of %d pods are ready, %d are up to date", status.ReadyReplicas, want, status.UpdatedReplicas)
+			return fmt.Errorf("%d of %d pods are ready, %d are up to date%s", status.ReadyReplicas, want, status.UpdatedReplicas, d.troubles(ctx, namespace, name))
 		}
 
 		return nil
 	})
+}
+
+// troubles tells why the pods whose names begin so are not ready, as far as their status says.
+func (d *Driver) troubles(ctx context.Context, namespace, name string) string {
+	pods := &corev1.PodList{}
+	if err := d.seed.Client().List(ctx, pods, client.InNamespace(namespace)); err != nil {
+		return ""
+	}
+
+	var text strings.Builder
+
+	for _, pod := range pods.Items {
+		if !strings.HasPrefix(pod.Name, name) {
+			continue
+		}
+
+		for _, container := range pod.Status.ContainerStatuses {
+			if state := container.State.Waiting; state != nil && state.Reason != "" {
+				fmt.Fprintf(&text, "; %s: %s %s", pod.Name, state.Reason, state.Message)
+			}
+		}
+
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == corev1.PodScheduled && condition.Status != corev1.ConditionTrue {
+				fmt.Fprintf(&text, "; %s: %s", pod.Name, condition.Message)
+			}
+		}
+	}
+
+	return text.String()
 }
 
 func requests(cpu, memory string) corev1.ResourceRequirements {

@@ -5,7 +5,6 @@
 package driver
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 

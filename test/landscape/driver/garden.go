@@ -131,7 +131,7 @@ func (d *Driver) gardenCertificates(ctx context.Context) (ca, server *corev1.Sec
 func (d *Driver) registerAPI(ctx context.Context, api schema.GroupVersion, caBundle []byte) error {
 	service := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: api.Version + "." + api.Group}}
 
-	return d.apply(ctx, service, func() {
+	return applyWith(ctx, d.garden, service, func() {
 		port := int32(443)
 		service.Spec = apiregistrationv1.APIServiceSpec{
 			Service:              &apiregistrationv1.ServiceReference{Namespace: constants.GardenNamespace, Name: gardenerAPIServer, Port: &port},
@@ -153,7 +153,7 @@ func (d *Driver) waitForGarden(ctx context.Context) error {
 	}, func(ctx context.Context) error {
 		for _, api := range gardenerAPIs {
 			service := &apiregistrationv1.APIService{}
-			if err := d.seed.Client().Get(ctx, client.ObjectKey{Name: api.Version + "." + api.Group}, service); err != nil {
+			if err := d.garden.Get(ctx, client.ObjectKey{Name: api.Version + "." + api.Group}, service); err != nil {
 				return fmt.Errorf("APIService of %s: %w", api, err)
 			}
 

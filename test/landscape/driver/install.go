@@ -75,7 +75,10 @@ func (d *Driver) installExtension(ctx context.Context) error {
 // installAdmission installs the two charts of the admission as gardener-operator does. Garden and runtime cluster are one here.
 func (d *Driver) installAdmission(ctx context.Context) error {
 	if err := d.installChart(ctx, charts.AdmissionApplicationPath, admissionName, AdmissionNamespace, map[string]any{
-		"gardener": map[string]any{"virtualCluster": map[string]any{"enabled": false}},
+		"gardener": map[string]any{"virtualCluster": map[string]any{
+			"enabled":        false,
+			"serviceAccount": map[string]any{"name": admissionName, "namespace": AdmissionNamespace},
+		}},
 	}); err != nil {
 		return err
 	}

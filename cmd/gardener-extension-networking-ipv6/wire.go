@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	extensionswebhook "github.com/gardener/gardener/extensions/pkg/webhook"
@@ -47,12 +46,6 @@ const (
 	poolLedger = "ipv6-pool-ledger"
 	ulaLedger  = "ipv6-ula-ledger"
 )
-
-// version is set by the linker; it is also the tag of the images of the same build.
-var version = "v0.1.0-dev"
-
-// versionPlaceholder stands for the version in the built-in image vector.
-const versionPlaceholder = "VERSION"
 
 // runtimeArgs is what the controllers and webhooks are made from, once the flags are read.
 type runtimeArgs struct {
@@ -139,10 +132,6 @@ func findImages() (map[string]string, error) {
 		image, err := vector.FindImage(name)
 		if err != nil {
 			return nil, fmt.Errorf("image vector: %w", err)
-		}
-		if image.Tag != nil && *image.Tag == versionPlaceholder {
-			tag := strings.Clone(version)
-			image.Tag = &tag
 		}
 		images[name] = image.String()
 	}

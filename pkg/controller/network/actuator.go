@@ -57,7 +57,7 @@ func (a *actuator) Reconcile(ctx context.Context, log logr.Logger, network *exte
 		return fmt.Errorf("rendering: %w", err)
 	}
 
-	if err := applySeed(ctx, a.client, network.Namespace, out.Seed); err != nil {
+	if err := a.applySeed(ctx, network.Namespace, out.Seed); err != nil {
 		return err
 	}
 	if err := applyShoot(ctx, a.client, network.Namespace, out.Shoot); err != nil {
@@ -76,7 +76,7 @@ func (a *actuator) Delete(ctx context.Context, _ logr.Logger, network *extension
 	if err := deleteShoot(ctx, a.client, network.Namespace); err != nil {
 		return err
 	}
-	return deleteSeed(ctx, a.client, network.Namespace)
+	return a.deleteSeed(ctx, network.Namespace)
 }
 
 // ForceDelete is Delete for a shoot whose API server may not answer any more: what is in it is left behind, and nothing is
@@ -89,7 +89,7 @@ func (a *actuator) ForceDelete(ctx context.Context, log logr.Logger, network *ex
 	if err := managedresources.DeleteForShoot(ctx, a.client, network.Namespace, ManagedResourceName); err != nil {
 		return fmt.Errorf("deleting the ManagedResource: %w", err)
 	}
-	return deleteSeed(ctx, a.client, network.Namespace)
+	return a.deleteSeed(ctx, network.Namespace)
 }
 
 // Migrate leaves the shoot as it is, for the other seed to take over, and takes back what is in this seed: no second
@@ -108,7 +108,7 @@ func (a *actuator) Migrate(ctx context.Context, _ logr.Logger, network *extensio
 	if err := deleteShoot(ctx, a.client, network.Namespace); err != nil {
 		return err
 	}
-	return deleteSeed(ctx, a.client, network.Namespace)
+	return a.deleteSeed(ctx, network.Namespace)
 }
 
 // report writes the status of the Network that is ours; lastOperation and its kind are the library's. A nil status is left as

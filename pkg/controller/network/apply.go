@@ -6,7 +6,6 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/gardener/gardener/pkg/client/kubernetes"
@@ -15,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -55,15 +55,15 @@ func deleteShoot(ctx context.Context, c client.Client, namespace string) error {
 }
 
 // applySeed makes the seed's objects what they should be; no objects means that there should be none.
-func applySeed(ctx context.Context, c client.Client, namespace string, objects []client.Object) error {
+func (a *actuator) applySeed(ctx context.Context, namespace string, objects []client.Object) error {
 	if len(objects) == 0 {
-		return deleteSeed(ctx, c, namespace)
+		return a.deleteSeed(ctx, namespace)
 	}
-	if err := gutil.NewShootAccessSecret(render.IPAMName, namespace).Reconcile(ctx, c); err != nil {
+	if err := gutil.NewShootAccessSecret(render.IPAMName, namespace).Reconcile(ctx, a.client); err != nil {
 		return fmt.Errorf("access of %s to the shoot: %w", render.IPAMName, err)
 	}
 	for _, object := range objects {
-		if err := apply(ctx, c, object); err != nil {
+		if err := apply(ctx, a.client, object); err != nil {
 			return fmt.Errorf("applying %s %s/%s: %w", object.GetObjectKind().GroupVersionKind().Kind, object.GetNamespace(), object.GetName(), err)
 		}
 	}
@@ -87,30 +87,36 @@ func apply(ctx context.Context, c client.Client, object client.Object) error {
 	return err
 }
 
-// deleteSeed removes everything that applySeed may have made in the namespace.
-func deleteSeed(ctx context.Context, c client.Client, namespace string) error {
-	var errs []error
+// deleteSeed removes everything that applySeed made in the namespace, the Deployment last: it knows its ConfigMap.
+func (a *actuator) deleteSeed(ctx context.Context, namespace string) error {
 	named := metav1.ObjectMeta{Namespace: namespace, Name: render.IPAMName}
-	for _, object := range []client.Object{
-		&appsv1.Deployment{ObjectMeta: named},
+	objects := []client.Object{
 		&vpaautoscalingv1.VerticalPodAutoscaler{ObjectMeta: named},
 		&policyv1.PodDisruptionBudget{ObjectMeta: named},
 		&corev1.Service{ObjectMeta: named},
 		&corev1.ServiceAccount{ObjectMeta: named},
 		gutil.NewShootAccessSecret(render.IPAMName, namespace).Secret,
-	} {
-		if err := c.Delete(ctx, object); client.IgnoreNotFound(err) != nil && !meta.IsNoMatchError(err) {
-			errs = append(errs, fmt.Errorf("deleting %T %s/%s: %w", object, namespace, object.GetName(), err))
+	}
+
+	// ConfigMaps are not ours to list: their names are in the Deployment. Those of earlier configurations are left to Gardener's
+	// garbage collection, by their label. The live reader spares a cache of all the seed's Deployments.
+	deployment := &appsv1.Deployment{ObjectMeta: named}
+	switch err := a.live.Get(ctx, client.ObjectKeyFromObject(deployment), deployment); {
+	case err == nil:
+		for _, volume := range deployment.Spec.Template.Spec.Volumes {
+			if volume.ConfigMap != nil {
+				objects = append(objects, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: volume.ConfigMap.Name}})
+			}
+		}
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("reading Deployment %s/%s: %w", namespace, render.IPAMName, err)
+	}
+	objects = append(objects, &appsv1.Deployment{ObjectMeta: named})
+
+	for _, object := range objects {
+		if err := a.client.Delete(ctx, object); client.IgnoreNotFound(err) != nil && !meta.IsNoMatchError(err) {
+			return fmt.Errorf("deleting %T %s/%s: %w", object, namespace, object.GetName(), err)
 		}
 	}
-	configMaps := &corev1.ConfigMapList{}
-	if err := c.List(ctx, configMaps, client.InNamespace(namespace), client.MatchingLabels(render.IPAMSelector())); err != nil {
-		errs = append(errs, fmt.Errorf("listing the ConfigMaps of %s: %w", render.IPAMName, err))
-	}
-	for i := range configMaps.Items {
-		if err := c.Delete(ctx, &configMaps.Items[i]); client.IgnoreNotFound(err) != nil {
-			errs = append(errs, fmt.Errorf("deleting ConfigMap %s/%s: %w", namespace, configMaps.Items[i].Name, err))
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }

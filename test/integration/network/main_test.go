@@ -20,11 +20,17 @@ import (
 	"time"
 
 	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
+	"github.com/gardener/gardener/pkg/chartrenderer"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/version"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	controlled "sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/charts"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/install"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
 )
@@ -107,7 +113,7 @@ func startExtension(dir string) (stop func(), err error) {
 		return nil, fmt.Errorf("create the extension's namespace: %w", err)
 	}
 	kubeconfig, config := filepath.Join(dir, "kubeconfig"), filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(kubeconfig, env.Kubeconfig, 0o600); err != nil {
+	if err := leastPrivilege(kubeconfig); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(config, []byte(componentConfig), 0o600); err != nil {
@@ -122,7 +128,7 @@ func startExtension(dir string) (stop func(), err error) {
 	program := exec.Command(binary,
 		"--kubeconfig="+kubeconfig, "--config="+config,
 		"--disable-controllers=reservation", "--disable-webhooks=infrastructure-status",
-		"--leader-election-namespace="+extensionNamespace, "--heartbeat-namespace="+extensionNamespace,
+		"--leader-election-id=gardener-extension-networking-ipv6-leader-election", "--leader-election-namespace="+extensionNamespace, "--heartbeat-namespace="+extensionNamespace,
 		"--webhook-config-namespace="+extensionNamespace, "--webhook-config-mode=url",
 		fmt.Sprintf("--webhook-config-url=127.0.0.1:%d", ports[1]), fmt.Sprintf("--webhook-config-server-port=%d", ports[1]),
 		"--webhook-config-server-host=127.0.0.1", "--webhook-config-cert-dir="+filepath.Join(dir, "cert"),
@@ -150,6 +156,44 @@ func startExtension(dir string) (stop func(), err error) {
 		return nil, fmt.Errorf("%w; the program printed:\n%s", err, text)
 	}
 	return stop, nil
+}
+
+// leastPrivilege writes the kubeconfig of the program's ServiceAccount, which may do what the chart says and no more.
+func leastPrivilege(file string) error {
+	rendered, err := chartrenderer.NewWithServerVersion(&version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.3"}).
+		RenderEmbeddedFS(charts.FS, charts.ExtensionPath, "networking-ipv6", extensionNamespace, nil)
+	if err != nil {
+		return fmt.Errorf("render the chart: %w", err)
+	}
+	bindings := 0
+	for _, manifest := range rendered.Manifests {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(manifest.Content), object); err != nil {
+			return fmt.Errorf("%s: %w", manifest.Name, err)
+		}
+		if object.GroupVersionKind().Group != "rbac.authorization.k8s.io" {
+			continue
+		}
+		bindings++
+		if err := env.Client.Create(context.Background(), object); err != nil {
+			return fmt.Errorf("create %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	if bindings != 4 {
+		return fmt.Errorf("the chart renders %d objects for the program's permissions, want 4", bindings)
+	}
+	user, err := env.Controlled.AddUser(controlled.User{
+		Name:   "system:serviceaccount:" + extensionNamespace + ":gardener-extension-networking-ipv6",
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + extensionNamespace},
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("add the program's user: %w", err)
+	}
+	kubeconfig, err := user.KubeConfig()
+	if err != nil {
+		return fmt.Errorf("kubeconfig of the program's user: %w", err)
+	}
+	return os.WriteFile(file, kubeconfig, 0o600)
 }
 
 const componentConfig = `apiVersion: ipv6.networking.extensions.config.gardener.cloud/v1alpha1

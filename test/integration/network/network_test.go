@@ -79,7 +79,7 @@ func TestReconcile(t *testing.T) {
 		g := NewWithT(t)
 		deployment := s.deployment(t)
 		g.Expect(deployment.Spec.Replicas).To(HaveValue(Equal(int32(1))))
-		g.Expect(deployment.Spec.Template.Spec.Containers[0].Image).To(HavePrefix("ghcr.io/gardener/gardener-extension-networking-ipv6/ipv6-ipam-controller:v"))
+		g.Expect(deployment.Spec.Template.Spec.Containers[0].Image).To(HavePrefix("ghcr.io/gardener/gardener-extension-networking-ipv6/ipv6-ipam-controller:"))
 		volumes := deployment.Spec.Template.Spec.Volumes
 		g.Expect(volumes[1].Projected.Sources[0].Secret.Name).To(Equal("generic-token-kubeconfig-abcd"))
 		g.Expect(volumes[1].Projected.Sources[1].Secret.Name).To(Equal("shoot-access-ipv6-ipam-controller"))

@@ -62,6 +62,13 @@ func TestComponentConfiguration(t *testing.T) {
 			{Name: "other", Prefixes: []string{"2001:db8:2000::/36"}, MaxPrefixLength: ptr.To[int32](120)},
 		}))
 	})
+	t.Run("a seed that is not named has the common pools only", func(t *testing.T) {
+		objects := decode(t, render(t, charts.ExtensionPath, "networking-ipv6", namespace, map[string]any{
+			"config":   map[string]any{"poolsPerSeed": map[string]any{"one": []any{map[string]any{"name": "a", "prefixes": []any{"2001:db8::/36"}}}}},
+			"gardener": map[string]any{"seed": map[string]any{"name": "two"}},
+		}))
+		NewWithT(t).Expect(find[*corev1.ConfigMap](t, objects).Data["config.yaml"]).NotTo(ContainSubstring("pools"))
+	})
 	t.Run("gardenlet's identity is the default", func(t *testing.T) {
 		objects := decode(t, render(t, charts.ExtensionPath, "networking-ipv6", namespace, map[string]any{
 			"gardener": map[string]any{"garden": map[string]any{"clusterIdentity": "from-gardenlet"}},

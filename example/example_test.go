@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -232,9 +233,10 @@ func TestSpecOrProviderConfigMeanTheSame(t *testing.T) {
 
 // A registration's values must render the chart, and into a configuration that the extension accepts.
 func TestRegistrations(t *testing.T) {
-	render := func(t *testing.T, path string, raw []byte) *chartrenderer.RenderedChart {
+	render := func(t *testing.T, path string, raw []byte, seed string) *chartrenderer.RenderedChart {
 		values := map[string]any{}
 		NewWithT(t).Expect(yaml.Unmarshal(raw, &values)).To(Succeed())
+		values["gardener"] = map[string]any{"seed": map[string]any{"name": seed}}
 		rendered, err := chartrenderer.NewWithServerVersion(&version.Info{Major: "1", Minor: "36", GitVersion: "v1.36.3"}).
 			RenderEmbeddedFS(charts.FS, path, "networking-ipv6", "extension-networking-ipv6", values)
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
@@ -246,12 +248,21 @@ func TestRegistrations(t *testing.T) {
 		g.Expect(resources[0].Kind).To(Equal(extensionsv1alpha1.NetworkResource))
 		g.Expect(resources[0].Type).To(Equal(shootplan.NetworkType))
 
-		configMap, _, err := decoder.Decode([]byte(render(t, charts.ExtensionPath, raw).FileContent("configmap.yaml")), nil, nil)
-		g.Expect(err).NotTo(HaveOccurred())
-		config, err := confighelper.Decode([]byte(configMap.(*corev1.ConfigMap).Data["config.yaml"]))
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(validation.ValidateControllerConfiguration(config)).To(BeEmpty())
-		g.Expect(config.Pools).To(HaveLen(1))
+		var given []netip.Prefix
+		for _, seed := range []string{"seed-a", "seed-b"} {
+			configMap, _, err := decoder.Decode([]byte(render(t, charts.ExtensionPath, raw, seed).FileContent("configmap.yaml")), nil, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			config, err := confighelper.Decode([]byte(configMap.(*corev1.ConfigMap).Data["config.yaml"]))
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(validation.ValidateControllerConfiguration(config)).To(BeEmpty())
+			g.Expect(config.Pools).To(HaveLen(1))
+			for _, text := range config.Pools[0].Prefixes {
+				p := netip.MustParsePrefix(text)
+				other, overlaps := prefix.OverlapsAny(p, given...)
+				g.Expect(overlaps).To(BeFalse(), "%s of %s overlaps %s of another seed", p, seed, other)
+				given = append(given, p)
+			}
+		}
 	}
 
 	t.Run("ControllerRegistration", func(t *testing.T) {
@@ -267,8 +278,8 @@ func TestRegistrations(t *testing.T) {
 		extension := only[*operatorv1alpha1.Extension](t, "extension.yaml")
 		deployment := extension.Spec.Deployment
 		checkExtension(t, extension.Spec.Resources, deployment.ExtensionDeployment.Values.Raw)
-		render(t, charts.AdmissionRuntimePath, deployment.AdmissionDeployment.Values.Raw)
-		render(t, charts.AdmissionApplicationPath, deployment.AdmissionDeployment.Values.Raw)
+		render(t, charts.AdmissionRuntimePath, deployment.AdmissionDeployment.Values.Raw, "")
+		render(t, charts.AdmissionApplicationPath, deployment.AdmissionDeployment.Values.Raw, "")
 
 		for path, ref := range map[string]*string{
 			charts.ExtensionPath:            deployment.ExtensionDeployment.Helm.OCIRepository.Ref,

@@ -31,7 +31,7 @@ clientConnection:
 {{- with .Values.config.gardenID | default .Values.gardener.garden.clusterIdentity }}
 gardenID: {{ . | quote }}
 {{- end }}
-{{- with .Values.config.pools }}
+{{- with include "networking-ipv6.pools" . | fromYamlArray }}
 pools:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -42,4 +42,10 @@ quarantine: {{ . }}
 featureGates:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* The pools of all seeds, and those of this seed, as a YAML list. */}}
+{{- define "networking-ipv6.pools" -}}
+{{- $seed := .Values.gardener.seed.name | default "" -}}
+{{- concat .Values.config.pools (get .Values.config.poolsPerSeed $seed | default list) | toYaml -}}
 {{- end -}}

@@ -8,11 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Down removes everything that this landscape made: processes, network namespaces, mounts, cgroups and files. It needs
@@ -38,14 +36,7 @@ func (l *Landscape) Down(ctx context.Context) error {
 	if err := l.refuseMounts(); err != nil {
 		return err
 	}
-	// a mount namespace is taken down in the background; its directories are busy until then
-	return wait(ctx, "removal of "+l.Dir, 30*time.Second, func(context.Context) error {
-		err := os.RemoveAll(l.Dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	})
+	return removeAll(ctx, l.Dir)
 }
 
 // refuseMounts makes sure that nothing is mounted below the landscape's directory: its files would be removed with it.

@@ -130,10 +130,12 @@ func (h *Host) Remove(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("removing host %s: %w", h.Name, err)
 	}
-	if err := os.RemoveAll(h.Dir()); err != nil {
-		return fmt.Errorf("removing host %s: %w", h.Name, err)
-	}
-	return ctx.Err()
+	return removeAll(ctx, h.Dir())
+}
+
+// removeAll removes a directory. A node's mount namespace is taken down in the background; its directories are busy until then.
+func removeAll(ctx context.Context, dir string) error {
+	return wait(ctx, "removal of "+dir, killLimit, func(context.Context) error { return os.RemoveAll(dir) })
 }
 
 func lastLines(text string, n int) string {

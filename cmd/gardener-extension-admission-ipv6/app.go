@@ -130,7 +130,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := o.webhooks.Completed().AddToManager(ctx, mgr, runtimeCluster); err != nil {
+	if err := addWebhooks(ctx, mgr, runtimeCluster, o.webhooks.Completed()); err != nil {
 		return fmt.Errorf("adding the webhooks: %w", err)
 	}
 	if err := o.addHealthChecks(mgr, runtimeCluster); err != nil {

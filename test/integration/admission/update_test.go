@@ -116,7 +116,7 @@ func TestApplyAgain(t *testing.T) {
 				out, err := send(t, name, ranges)
 				g.Expect(err).NotTo(HaveOccurred(), out)
 				first := get(t, name)
-				want := outcome{IPFamilies: v6, Config: storedConfig, Mask: 100}
+				want := outcome{IPFamilies: v6, Config: storedConfig, Mask: 100}.sorted()
 				g.Expect(outcomeOf(first)).To(Equal(want))
 
 				again := func(ranges string) {

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	boom    = errors.New("boom")
+	errBoom = errors.New("boom")
 	owner   = reservation.Owner{GardenID: "garden", ShootUID: "uid", Range: "nodes-ipv6"}
 	request = reservation.Request{Key: plan.Key{Range: keyword.Nodes, Family: prefix.IPv6}, Scope: plan.Global, Bits: 64}
 )
@@ -37,7 +37,7 @@ type memory struct {
 func (m *memory) Save(_ context.Context, r reservation.Record) error {
 	if m.refuse > 0 {
 		m.refuse--
-		return boom
+		return errBoom
 	}
 	m.record = r
 	m.history = append(m.history, r.Phase)
@@ -92,25 +92,25 @@ func TestEnsureSurvives(t *testing.T) {
 	throttled := reservation.Errorf(reservation.Retry, "throttled")
 	for name, broken := range map[string]func(*bench){
 		"F2: death after Allocating was stored":    func(b *bench) { b.die = reservation.AfterAllocating },
-		"F3: the request was never sent":           func(b *bench) { b.backend.Inject(fake.Allocate, fake.Fault{Err: boom}) },
-		"F4: the reply was lost":                   func(b *bench) { b.backend.Inject(fake.Allocate, fake.Fault{Err: boom, Lost: true}) },
+		"F3: the request was never sent":           func(b *bench) { b.backend.Inject(fake.Allocate, fake.Fault{Err: errBoom}) },
+		"F4: the reply was lost":                   func(b *bench) { b.backend.Inject(fake.Allocate, fake.Fault{Err: errBoom, Lost: true}) },
 		"F5: death before the reply was stored":    func(b *bench) { b.die = reservation.AfterAllocate },
 		"F7: death before Bound was stored":        func(b *bench) { b.die = reservation.BeforeBind },
 		"F7: a conflict when Allocating is stored": func(b *bench) { b.journal.refuse = 1 },
 		"F9: the list lags":                        func(b *bench) { b.backend.Inject(fake.Lookup, fake.Fault{}, fake.Fault{}); b.backend.Lag(2) },
-		"F10: the list fails":                      func(b *bench) { b.backend.Inject(fake.Lookup, fake.Fault{Err: boom}) },
-		"F10: the list fails after the allocation": func(b *bench) { b.backend.Inject(fake.Lookup, fake.Fault{}, fake.Fault{Err: boom}) },
+		"F10: the list fails":                      func(b *bench) { b.backend.Inject(fake.Lookup, fake.Fault{Err: errBoom}) },
+		"F10: the list fails after the allocation": func(b *bench) { b.backend.Inject(fake.Lookup, fake.Fault{}, fake.Fault{Err: errBoom}) },
 		"F13: throttled":                           func(b *bench) { b.backend.Inject(fake.Allocate, fake.Fault{Err: throttled}) },
 		"F4 and F10: the reply lost, then no list": func(b *bench) {
-			b.backend.Inject(fake.Allocate, fake.Fault{Err: boom, Lost: true})
-			b.backend.Inject(fake.Lookup, fake.Fault{}, fake.Fault{Err: boom})
+			b.backend.Inject(fake.Allocate, fake.Fault{Err: errBoom, Lost: true})
+			b.backend.Inject(fake.Lookup, fake.Fault{}, fake.Fault{Err: errBoom})
 		},
 		"F4, and the next request was never sent": func(b *bench) {
-			b.backend.Inject(fake.Allocate, fake.Fault{Err: boom, Lost: true}, fake.Fault{Err: boom})
+			b.backend.Inject(fake.Allocate, fake.Fault{Err: errBoom, Lost: true}, fake.Fault{Err: errBoom})
 		},
 		"F2, F5 and F7 one after the other": func(b *bench) { b.die = reservation.AfterAllocating },
 		"a death at every point, and a lost reply too": func(b *bench) {
-			b.backend.Inject(fake.Allocate, fake.Fault{Err: boom, Lost: true})
+			b.backend.Inject(fake.Allocate, fake.Fault{Err: errBoom, Lost: true})
 			b.die = reservation.BeforeBind
 		},
 	} {
@@ -183,8 +183,8 @@ func TestRelease(t *testing.T) {
 		"F15: deleted while Allocating": {record: func(r reservation.Record) reservation.Record {
 			return reservation.Record{Phase: reservation.Allocating, Backend: r.Backend, Attempt: r.Attempt}
 		}},
-		"F16: the reply to the release was lost": {broken: func(b *bench) { b.backend.Inject(fake.Release, fake.Fault{Err: boom, Lost: true}) }},
-		"F17: still in use":                      {broken: func(b *bench) { b.backend.Inject(fake.Release, fake.Fault{Err: boom}) }},
+		"F16: the reply to the release was lost": {broken: func(b *bench) { b.backend.Inject(fake.Release, fake.Fault{Err: errBoom, Lost: true}) }},
+		"F17: still in use":                      {broken: func(b *bench) { b.backend.Inject(fake.Release, fake.Fault{Err: errBoom}) }},
 		"F7: a conflict":                         {broken: func(b *bench) { b.journal.refuse = 1 }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
@@ -46,7 +46,7 @@ func (s Subject) request(avoid ...netip.Prefix) reservation.Request {
 func Run(t *testing.T, s Subject) {
 	t.Run("serves its requests", func(t *testing.T) {
 		r, _ := s.New(t)
-		NewWithT(t).Expect(r.Serves(s.request())).To(BeTrue())
+		gomega.NewWithT(t).Expect(r.Serves(s.request())).To(gomega.BeTrue())
 	})
 	t.Run("holds nothing for an owner it does not know", s.testUnknown)
 	t.Run("finds again what it allocated", s.testAllocate)
@@ -59,51 +59,51 @@ func Run(t *testing.T, s Subject) {
 }
 
 func (s Subject) testUnknown(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, _ := s.New(t)
-	g.Expect(r.Lookup(t.Context(), Owner(1))).To(BeEmpty())
-	g.Expect(r.List(t.Context(), "garden-a")).To(BeEmpty())
+	g.Expect(r.Lookup(t.Context(), Owner(1))).To(gomega.BeEmpty())
+	g.Expect(r.List(t.Context(), "garden-a")).To(gomega.BeEmpty())
 }
 
 func (s Subject) testAllocate(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, again := s.New(t)
 	got, err := r.Allocate(t.Context(), Owner(1), s.request())
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(s.request().Accepts(got.Prefix)).To(Succeed())
-	g.Expect(got.Owner).To(Equal(Owner(1)))
-	g.Expect(got.Since).NotTo(BeZero())
+	g.Expect(err).NotTo(gomega.HaveOccurred())
+	g.Expect(s.request().Accepts(got.Prefix)).To(gomega.Succeed())
+	g.Expect(got.Owner).To(gomega.Equal(Owner(1)))
+	g.Expect(got.Since).NotTo(gomega.BeZero())
 
 	found, err := again().Lookup(t.Context(), Owner(1))
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(found).To(HaveLen(1))
-	g.Expect([]any{found[0].ID, found[0].Prefix, found[0].Owner}).To(Equal([]any{got.ID, got.Prefix, got.Owner}))
-	g.Expect(again().Lookup(t.Context(), Owner(2))).To(BeEmpty())
+	g.Expect(err).NotTo(gomega.HaveOccurred())
+	g.Expect(found).To(gomega.HaveLen(1))
+	g.Expect([]any{found[0].ID, found[0].Prefix, found[0].Owner}).To(gomega.Equal([]any{got.ID, got.Prefix, got.Owner}))
+	g.Expect(again().Lookup(t.Context(), Owner(2))).To(gomega.BeEmpty())
 }
 
 func (s Subject) testAttempts(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, _ := s.New(t)
 	_, err := r.Allocate(t.Context(), Owner(1), s.request())
-	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(err).NotTo(gomega.HaveOccurred())
 	second := Owner(1)
 	second.Attempt = 2
-	g.Expect(r.Lookup(t.Context(), second)).To(BeEmpty())
+	g.Expect(r.Lookup(t.Context(), second)).To(gomega.BeEmpty())
 }
 
 func (s Subject) testAvoid(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, _ := s.New(t)
 	first, err := r.Allocate(t.Context(), Owner(1), s.request())
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(r.Release(t.Context(), first)).To(Succeed())
+	g.Expect(err).NotTo(gomega.HaveOccurred())
+	g.Expect(r.Release(t.Context(), first)).To(gomega.Succeed())
 	second, err := r.Allocate(t.Context(), Owner(2), s.request(first.Prefix))
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(second.Prefix.Overlaps(first.Prefix)).To(BeFalse())
+	g.Expect(err).NotTo(gomega.HaveOccurred())
+	g.Expect(second.Prefix.Overlaps(first.Prefix)).To(gomega.BeFalse())
 }
 
 func (s Subject) testConcurrent(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, again := s.New(t)
 	replicas := []reservation.Reserver{r, again(), again(), again()}
 	const n = 64
@@ -117,55 +117,55 @@ func (s Subject) testConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 	for i := range n {
-		g.Expect(errs[i]).NotTo(HaveOccurred())
+		g.Expect(errs[i]).NotTo(gomega.HaveOccurred())
 		for j := range i {
-			g.Expect(got[i].Prefix.Overlaps(got[j].Prefix)).To(BeFalse(), "%s and %s", got[i].Prefix, got[j].Prefix)
+			g.Expect(got[i].Prefix.Overlaps(got[j].Prefix)).To(gomega.BeFalse(), "%s and %s", got[i].Prefix, got[j].Prefix)
 		}
 	}
-	g.Expect(r.List(t.Context(), "garden-a")).To(HaveLen(n))
+	g.Expect(r.List(t.Context(), "garden-a")).To(gomega.HaveLen(n))
 }
 
 func (s Subject) testRelease(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, again := s.New(t)
 	got, err := r.Allocate(t.Context(), Owner(1), s.request())
-	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(err).NotTo(gomega.HaveOccurred())
 
 	stolen := got
 	stolen.Owner = Owner(2)
-	g.Expect(r.Release(t.Context(), stolen)).NotTo(Succeed())
-	g.Expect(again().Lookup(t.Context(), Owner(1))).To(HaveLen(1))
+	g.Expect(r.Release(t.Context(), stolen)).NotTo(gomega.Succeed())
+	g.Expect(again().Lookup(t.Context(), Owner(1))).To(gomega.HaveLen(1))
 
-	g.Expect(r.Release(t.Context(), got)).To(Succeed())
-	g.Expect(again().Lookup(t.Context(), Owner(1))).To(BeEmpty())
-	g.Expect(r.Release(t.Context(), got)).To(Succeed())
+	g.Expect(r.Release(t.Context(), got)).To(gomega.Succeed())
+	g.Expect(again().Lookup(t.Context(), Owner(1))).To(gomega.BeEmpty())
+	g.Expect(r.Release(t.Context(), got)).To(gomega.Succeed())
 }
 
 func (s Subject) testClaim(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, again := s.New(t)
 	claim := reservation.Allocation{Owner: Owner(1), ID: "claimed", Prefix: s.Foreign}
-	g.Expect(r.Claim(t.Context(), claim)).To(Succeed())
-	g.Expect(again().Claim(t.Context(), claim)).To(Succeed())
-	g.Expect(again().Lookup(t.Context(), Owner(1))).To(HaveLen(1))
+	g.Expect(r.Claim(t.Context(), claim)).To(gomega.Succeed())
+	g.Expect(again().Claim(t.Context(), claim)).To(gomega.Succeed())
+	g.Expect(again().Lookup(t.Context(), Owner(1))).To(gomega.HaveLen(1))
 
 	claim.Owner = Owner(2)
 	err := again().Claim(t.Context(), claim)
-	g.Expect(err).To(HaveOccurred())
-	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Conflict))
+	g.Expect(err).To(gomega.HaveOccurred())
+	g.Expect(reservation.KindOf(err)).To(gomega.Equal(reservation.Conflict))
 }
 
 func (s Subject) testList(t *testing.T) {
-	g := NewWithT(t)
+	g := gomega.NewWithT(t)
 	r, _ := s.New(t)
 	stranger := Owner(2)
 	stranger.GardenID = "garden-b"
 	for _, owner := range []reservation.Owner{Owner(1), stranger} {
 		_, err := r.Allocate(t.Context(), owner, s.request())
-		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(err).NotTo(gomega.HaveOccurred())
 	}
 	listed, err := r.List(t.Context(), "garden-a")
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(listed).To(HaveLen(1))
-	g.Expect(listed[0].Owner).To(Equal(Owner(1)))
+	g.Expect(err).NotTo(gomega.HaveOccurred())
+	g.Expect(listed).To(gomega.HaveLen(1))
+	g.Expect(listed[0].Owner).To(gomega.Equal(Owner(1)))
 }

@@ -30,8 +30,8 @@ import (
 )
 
 const (
-	poolLedger = "prefix-ledger-pool"
-	ulaLedger  = "prefix-ledger-ula"
+	poolLedger = "ipv6-pool-ledger"
+	ulaLedger  = "ipv6-ula-ledger"
 
 	// patience is how long a condition may take to come about on a busy machine; steadily is how long one must hold.
 	patience = 60 * time.Second

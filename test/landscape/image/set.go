@@ -115,21 +115,45 @@ func (s *Set) controlPlane(o Options) ([]Spec, error) {
 	return sorted(specs), nil
 }
 
+// seedPrograms are the project's programs that run in the seed and in the garden's runtime cluster.
+var seedPrograms = []string{"gardener-extension-networking-ipv6", "gardener-extension-admission-ipv6", "ipv6-ipam-controller"}
+
 func (s *Set) extension(o Options) ([]Spec, error) {
 	var specs []Spec
-	for _, program := range []string{"gardener-extension-networking-ipv6", "gardener-extension-admission-ipv6", "ipv6-ipam-controller"} {
+	for _, program := range seedPrograms {
 		reference, err := s.own(o, program, program)
 		if err != nil {
 			return nil, err
 		}
-		spec, err := static(reference, filepath.Join(o.Bin, program))
+		spec, err := unprivileged(reference, filepath.Join(o.Bin, program))
 		if err != nil {
 			return nil, err
 		}
-		spec.User = nonroot
 		specs = append(specs, spec)
 	}
 	return specs, nil
+}
+
+// Publish writes the project's own images to one docker archive, under the names and with the tag that they are published with,
+// and gives the names.
+func Publish(bin, path, version string) ([]string, error) {
+	spec, err := agent(Repository+"/ipv6-agent:"+version, bin)
+	if err != nil {
+		return nil, fmt.Errorf("images: %w", err)
+	}
+	specs := []Spec{spec}
+	for _, program := range seedPrograms {
+		if spec, err = unprivileged(Repository+"/"+program+":"+version, filepath.Join(bin, program)); err != nil {
+			return nil, fmt.Errorf("images: %w", err)
+		}
+		specs = append(specs, spec)
+	}
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.Names...)
+	}
+	_, err = Archive(path, specs)
+	return names, err
 }
 
 func (s *Set) agent(o Options) ([]Spec, error) {

@@ -45,6 +45,13 @@ func static(name, program string) (Spec, error) {
 	return Spec{Names: []string{name}, Entrypoint: []string{path}, Layers: []Layer{layer, {{Path: path, Mode: 0o755, Source: program}}}}, err
 }
 
+// unprivileged is static for a program that runs as a user without privileges.
+func unprivileged(name, program string) (Spec, error) {
+	spec, err := static(name, program)
+	spec.User = nonroot
+	return spec, err
+}
+
 // pluginDir is where the agent's image holds the plugins that it installs; see package agentconfig.
 const pluginDir = "/opt/ipv6/bin"
 

@@ -5,7 +5,7 @@
 // Command cmd builds programs into the cache that tests and the landscape run them from. It is a program of its own,
 // made of little, so that it can show its progress within seconds on a machine where nothing was compiled before.
 //
-//	go run ./test/landscape/build/cmd [--install] [--no-check] binaries|landscape|own|e2e|all
+//	go run ./test/landscape/build/cmd [--install] [--check=false] binaries|landscape|own|e2e|all|images
 package main
 
 import (
@@ -14,10 +14,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/build"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/image"
 )
 
 func main() {
@@ -32,9 +35,9 @@ func main() {
 
 func run(ctx context.Context) error {
 	install := flag.Bool("install", os.Getenv("CI") == "true", "install missing packages with apt-get (as in CI)")
-	check := flag.Bool("check", true, "check first that the machine can run a landscape; without effect on binaries and own")
+	check := flag.Bool("check", true, "check first that the machine can run a landscape; without effect on binaries, own and images")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: build [flags] binaries|landscape|own|e2e|all")
+		fmt.Fprintln(os.Stderr, "usage: build [flags] binaries|landscape|own|e2e|all|images")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -49,14 +52,42 @@ func run(ctx context.Context) error {
 		return err
 	}
 	what := flag.Arg(0)
-	if *check && what != "binaries" && what != "own" {
+	if *check && what != "binaries" && what != "own" && what != "images" {
 		if err := build.Check(ctx, builder.Logf, *install); err != nil {
 			return err
 		}
+	}
+	if what == "images" {
+		return images(ctx, builder)
 	}
 	programs, err := build.Set(builder.Root, what)
 	if err != nil {
 		return err
 	}
 	return builder.Build(ctx, programs)
+}
+
+// images builds the project's programs and makes of them the images that are published.
+func images(ctx context.Context, builder *build.Builder) error {
+	programs, err := build.Own(builder.Root)
+	if err != nil {
+		return err
+	}
+	if err := builder.Build(ctx, append(programs, build.Plugins()...)); err != nil {
+		return err
+	}
+	version, err := os.ReadFile(filepath.Join(builder.Root, "VERSION"))
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(builder.Bin, "..", "images", "published.tar")
+	names, err := image.Publish(builder.Bin, path, strings.TrimSpace(string(version)))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		builder.Logf("image: %s", name)
+	}
+	builder.Logf("images: a docker archive with all of them is %s", path)
+	return nil
 }

@@ -133,6 +133,7 @@ func startAdmission(ctx context.Context, dir string, _ *rest.Config) (func(), er
 		"--webhook-config-server-host=127.0.0.1",
 		"--webhook-config-server-port="+strconv.Itoa(port),
 		"--webhook-config-cert-dir="+filepath.Join(dir, "cert"),
+		"--webhook-config-namespace=kube-system",
 		"--leader-election=false",
 		"--metrics-bind-address=0",
 		"--health-bind-address=0",

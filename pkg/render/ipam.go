@@ -202,7 +202,7 @@ func ipamContainer(image string) corev1.Container {
 			"--config=" + ipamConfigDir + "/" + ipamConfigKey,
 			"--kubeconfig=" + gutil.PathGenericKubeconfig,
 			fmt.Sprintf("--metrics-bind-address=:%d", ipamMetricsPort),
-			fmt.Sprintf("--health-probe-bind-address=:%d", ipamHealthPort),
+			fmt.Sprintf("--health-bind-address=:%d", ipamHealthPort),
 		},
 		Ports: []corev1.ContainerPort{
 			{Name: "metrics", ContainerPort: ipamMetricsPort, Protocol: corev1.ProtocolTCP},

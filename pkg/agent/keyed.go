@@ -24,49 +24,45 @@ type keyLock struct {
 
 // lock waits for the key and returns what unlocks it.
 func (k *keyed) lock(key podip.Key) (unlock func()) {
-	k.mu.Lock()
-	if k.locks == nil {
-		k.locks = map[podip.Key]*keyLock{}
-	}
-	l := k.locks[key]
-	if l == nil {
-		l = &keyLock{}
-		k.locks[key] = l
-	}
-	l.users++
-	k.mu.Unlock()
+	l, _ := k.enter(key, true)
 	l.Lock()
-	return func() {
-		l.Unlock()
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(k.locks, key)
-		}
-	}
+	return func() { k.leave(key, l) }
 }
 
 // tryLock is lock for those who would rather not wait.
 func (k *keyed) tryLock(key podip.Key) (unlock func(), ok bool) {
-	k.mu.Lock()
-	_, taken := k.locks[key]
-	if taken {
-		k.mu.Unlock()
+	l, ok := k.enter(key, false)
+	if !ok {
 		return nil, false
 	}
-	if k.locks == nil {
-		k.locks = map[podip.Key]*keyLock{}
+	l.Lock() // nobody else knows of it, or waits behind
+	return func() { k.leave(key, l) }, true
+}
+
+// enter counts a user of the key's lock. With shared false it does so only if there is none yet.
+func (k *keyed) enter(key podip.Key, shared bool) (*keyLock, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.locks[key]
+	if l != nil && !shared {
+		return nil, false
 	}
-	l := &keyLock{users: 1}
-	l.Lock()
-	k.locks[key] = l
-	k.mu.Unlock()
-	return func() {
-		l.Unlock()
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(k.locks, key)
+	if l == nil {
+		if k.locks == nil {
+			k.locks = map[podip.Key]*keyLock{}
 		}
-	}, true
+		l = &keyLock{}
+		k.locks[key] = l
+	}
+	l.users++
+	return l, true
+}
+
+func (k *keyed) leave(key podip.Key, l *keyLock) {
+	l.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(k.locks, key)
+	}
 }

@@ -46,7 +46,10 @@ func WatchNodes(ctx context.Context, client kubernetes.Interface, own string, pe
 			return client.CoreV1().Nodes().Watch(ctx, o)
 		},
 	}
-	n := &ClusterNodes{own: own, informer: cache.NewSharedIndexInformer(lw, &corev1.Node{}, 0, nil), changed: make(chan struct{}, 1)}
+	n := &ClusterNodes{
+		own: own, changed: make(chan struct{}, 1),
+		informer: cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(lw, client), &corev1.Node{}, 0, nil),
+	}
 	if err := n.informer.SetTransform(trim); err != nil {
 		return nil, fmt.Errorf("watch nodes: %w", err)
 	}
@@ -156,7 +159,7 @@ func (e *Events) Warn(reason, message string) {
 	e.recorder.Event(e.ref, corev1.EventTypeWarning, reason, message)
 }
 
-// syncTimeout is how long WaitForNodes waits at most.
+// syncTimeout is how long Wait waits at most.
 const syncTimeout = 30 * time.Second
 
 // Wait returns when the API server has answered once, or has not for half a minute.

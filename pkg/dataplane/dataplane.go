@@ -100,6 +100,9 @@ func (r Route) String() string {
 	return s
 }
 
+// MarshalText lets logs show a route as text.
+func (r Route) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // Neighbour is a permanent entry of the neighbour table. Such entries are not counted against gc_thresh, and spare the first packet a
 // solicitation.
 type Neighbour struct {

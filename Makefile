@@ -58,7 +58,7 @@ test-race: ## The packages where goroutines meet, under the race detector
 
 .PHONY: test-integration
 test-integration: binaries ## Controllers, webhooks and admission against real API servers
-	go test -timeout 25m ./test/integration/... ./test/envtest/...
+	go test -count=1 -timeout 25m ./test/integration/... ./test/envtest/...
 
 .PHONY: test-node
 test-node: ## Agent and CNI plugin in network namespaces (root)

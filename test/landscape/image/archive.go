@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -162,7 +163,7 @@ func writeArchive(path string, images []Spec) error {
 // writeTo adds the image's configuration and layers to an archive.
 func (s Spec) writeTo(add func(name string, size int64, content func(io.Writer) error) error) (manifestEntry, error) {
 	entry := manifestEntry{RepoTags: s.Names}
-	config := v1.ConfigFile{Architecture: "amd64", OS: "linux", Created: v1.Time{Time: born}, RootFS: v1.RootFS{Type: "layers"},
+	config := v1.ConfigFile{Architecture: runtime.GOARCH, OS: "linux", Created: v1.Time{Time: born}, RootFS: v1.RootFS{Type: "layers"},
 		Config: v1.Config{Entrypoint: s.Entrypoint, Cmd: s.Cmd, User: s.User, WorkingDir: "/",
 			Env: append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, s.Env...)}}
 	for _, layer := range s.Layers {

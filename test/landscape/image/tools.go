@@ -45,9 +45,16 @@ func tools() (Layer, error) {
 	}
 	layer = append(layer, dynamic...)
 	// the C library loads these by name
-	for _, lib := range []string{"libnss_dns.so.2", "libnss_files.so.2"} {
-		path := filepath.Join("/lib/x86_64-linux-gnu", lib)
-		if file, err := filepath.EvalSymlinks(path); err == nil {
+	for _, pattern := range []string{"/lib/*-linux-gnu/libnss_dns.so.2", "/lib/*-linux-gnu/libnss_files.so.2"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			file, err := filepath.EvalSymlinks(path)
+			if err != nil {
+				return nil, err
+			}
 			layer = append(layer, File{Path: path, Mode: 0o755, Source: file})
 		}
 	}
@@ -65,7 +72,11 @@ func busybox() (Layer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("busybox: %w", err)
 	}
-	layer := Layer{{Path: "/bin/busybox", Mode: 0o755, Source: program}}
+	layer, err := libraries(program)
+	if err != nil {
+		return nil, err
+	}
+	layer = append(layer, File{Path: "/bin/busybox", Mode: 0o755, Source: program})
 	for _, applet := range strings.Fields(string(out)) {
 		if !slices.Contains(notFromBusybox, applet) {
 			layer = append(layer, File{Path: "/bin/" + applet, Link: "busybox"})
@@ -79,7 +90,7 @@ var libraryPath = regexp.MustCompile(`/[^ ()]+`)
 
 // withLibraries gives programs of the machine in /usr/bin or /bin, with the shared libraries that they need.
 func withLibraries(programs ...string) (Layer, error) {
-	files := map[string]string{}
+	var layer Layer
 	for _, name := range programs {
 		program, err := find(name)
 		if err != nil {
@@ -89,22 +100,30 @@ func withLibraries(programs ...string) (Layer, error) {
 		if name == "dash" || name == "bash" {
 			dir = "/bin" // scripts begin with these paths
 		}
-		files[filepath.Join(dir, name)] = program
-		out, err := exec.Command("ldd", program).CombinedOutput() // #nosec G204 -- a program from the list above
+		needs, err := libraries(program)
 		if err != nil {
-			continue // static
+			return nil, err
 		}
-		for _, path := range libraryPath.FindAllString(string(out), -1) {
-			if files[path], err = filepath.EvalSymlinks(path); err != nil {
-				return nil, fmt.Errorf("%s needs a library: %w", name, err)
-			}
-		}
+		layer = append(append(layer, File{Path: filepath.Join(dir, name), Mode: 0o755, Source: program}), needs...)
+	}
+	return slices.Compact(layer.sorted()), nil
+}
+
+// libraries gives the shared libraries that a program needs; none if it is static.
+func libraries(program string) (Layer, error) {
+	out, err := exec.Command("ldd", program).CombinedOutput() // #nosec G204 -- a program that find found
+	if err != nil {
+		return nil, nil //nolint:nilerr // ldd fails for static programs
 	}
 	var layer Layer
-	for path, source := range files {
-		layer = append(layer, File{Path: path, Mode: 0o755, Source: source})
+	for _, path := range libraryPath.FindAllString(string(out), -1) {
+		file, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s needs a library: %w", program, err)
+		}
+		layer = append(layer, File{Path: path, Mode: 0o755, Source: file})
 	}
-	return layer.sorted(), nil
+	return layer, nil
 }
 
 // find looks for a program, also where administrators' programs are, and follows links.

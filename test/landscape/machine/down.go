@@ -29,7 +29,7 @@ func (l *Landscape) Down(ctx context.Context) error {
 	for _, ns := range namespaces {
 		errs = append(errs, removeNetNS(filepath.Base(ns)))
 	}
-	errs = append(errs, l.cgroup.Remove(), restoreLimits())
+	errs = append(errs, l.cgroup.Remove(), restoreSettings())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("landscape %s: %w", l.Name, err)
 	}

@@ -72,7 +72,7 @@ func (l *Landscape) prepare() error {
 	if _, err := os.Stat(l.program(enterProgram)); err != nil {
 		return fmt.Errorf("landscape %s: programs are not built: %w", l.Name, err)
 	}
-	return raiseLimits()
+	return prepareSettings()
 }
 
 // wait calls check until it returns nil, and gives its last error if that takes too long.

@@ -38,7 +38,7 @@ func needRoot(t *testing.T) {
 
 // traces is what a landscape may leave on the machine.
 type traces struct {
-	Mounts, Namespaces, Groups, Processes, Limits []string
+	Mounts, Namespaces, Groups, Processes, Settings []string
 }
 
 // look collects the machine's state as far as a landscape could change it.
@@ -64,7 +64,7 @@ func look(g Gomega, l *machine.Landscape) traces {
 	t.Processes = about(lines("sh", "-c", "cat /proc/[0-9]*/cgroup 2>/dev/null || true"))
 	if others, _ := filepath.Glob("/run/netns/*-router"); len(others) == 0 {
 		// the last landscape that goes restores them
-		t.Limits = lines("cat", "/proc/sys/fs/inotify/max_user_instances", "/proc/sys/fs/inotify/max_user_watches")
+		t.Settings = lines("sysctl", "fs.inotify", "vm.overcommit_memory", "vm.panic_on_oom", "kernel.panic", "kernel.panic_on_oops", "kernel.keys")
 	}
 	return t
 }

@@ -44,11 +44,11 @@ func ready(ctx context.Context, config *rest.Config) error {
 	return nil
 }
 
-// WriteKubeconfig writes a kubeconfig of the Shoot for a person on the machine and gives its path.
-func (c *Cluster) WriteKubeconfig(ctx context.Context) (string, error) {
+// WriteKubeconfig writes a kubeconfig of the Shoot for a person on the machine.
+func (c *Cluster) WriteKubeconfig(ctx context.Context) error {
 	config, err := c.ShootConfig(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 
 	text, err := clientcmd.Write(clientcmdapi.Config{
@@ -60,15 +60,15 @@ func (c *Cluster) WriteKubeconfig(ctx context.Context) (string, error) {
 		CurrentContext: c.Shoot.Name,
 	})
 	if err != nil {
-		return "", fmt.Errorf("kubeconfig of %s: %w", c.Namespace, err)
+		return fmt.Errorf("kubeconfig of %s: %w", c.Namespace, err)
 	}
 
 	path := ShootKubeconfigPath(c.machine.Dir)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return "", fmt.Errorf("kubeconfig of %s: %w", c.Namespace, err)
+		return fmt.Errorf("kubeconfig of %s: %w", c.Namespace, err)
 	}
 
-	return path, nil
+	return nil
 }
 
 // ShootKubeconfigPath is where the Shoot's kubeconfig for a person lies.

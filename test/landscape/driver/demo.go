@@ -51,14 +51,7 @@ func (d *Driver) Deploy(ctx context.Context, manifest []byte, nodes int) (*Clust
 		return nil, err
 	}
 
-	cluster, err := d.Reconcile(ctx, shoot, nodes)
-	if err != nil {
-		return nil, err
-	}
-
-	_, err = cluster.WriteKubeconfig(ctx)
-
-	return cluster, err
+	return d.Reconcile(ctx, shoot, nodes)
 }
 
 // OpenDemo finds the demo's Shoot.

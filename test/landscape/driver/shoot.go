@@ -87,7 +87,7 @@ func (d *Driver) Reconcile(ctx context.Context, shoot *gardencorev1beta1.Shoot, 
 			return cluster.deployInfrastructure(ctx)
 		}},
 		{"gardenlet: etcd, kube-apiserver", func(ctx context.Context) error {
-			return inOrder(ctx, cluster.deployEtcd, cluster.expose, cluster.deployKubeAPIServer, cluster.waitForAPI)
+			return inOrder(ctx, cluster.deployEtcd, cluster.expose, cluster.deployKubeAPIServer, cluster.waitForAPI, cluster.WriteKubeconfig)
 		}},
 		{"gardenlet: gardener-resource-manager, controllers, scheduler", func(ctx context.Context) error {
 			return inOrder(ctx, cluster.deployControllers, cluster.deployResourceManager, cluster.waitForControllers)

@@ -94,7 +94,7 @@ func (a *Agent) recover(ctx context.Context) error {
 	}
 	stale := 0
 	a.addrs, err = podip.Open(ctx, a.Store, func(r podip.Record) bool {
-		_, live := found[dataplane.HostInterface(r.Key.String())]
+		_, live := found[dataplane.HostInterface(r.String())]
 		if !live {
 			stale++
 		}
@@ -115,7 +115,7 @@ func (a *Agent) recover(ctx context.Context) error {
 func (a *Agent) adopt(ctx context.Context, wires []dataplane.FoundWire) {
 	known := map[string]bool{}
 	for _, r := range a.addrs.Records() {
-		known[dataplane.HostInterface(r.Key.String())] = true
+		known[dataplane.HostInterface(r.String())] = true
 	}
 	for _, w := range wires {
 		if known[w.HostInterface] {

@@ -184,7 +184,7 @@ func (h *handler) sweep(ctx context.Context) (released int, err error) {
 		if !ok {
 			continue
 		}
-		exists, err := h.wirer.Exists(ctx, dataplane.HostInterface(r.Key.String()))
+		exists, err := h.wirer.Exists(ctx, dataplane.HostInterface(r.String()))
 		if err == nil && !exists {
 			if err = h.addrs.Release(ctx, r.Key); err == nil {
 				released++
@@ -199,7 +199,7 @@ func (h *handler) sweep(ctx context.Context) (released int, err error) {
 // wireOf is the wire of a record.
 func wireOf(r podip.Record) dataplane.Wire {
 	return dataplane.Wire{
-		HostInterface: dataplane.HostInterface(r.Key.String()), PodInterface: r.Interface, Owner: owner(r), MTU: r.MTU, Addrs: r.Addrs,
+		HostInterface: dataplane.HostInterface(r.String()), PodInterface: r.Interface, Owner: owner(r), MTU: r.MTU, Addrs: r.Addrs,
 	}
 }
 
@@ -217,7 +217,7 @@ func resultOf(w dataplane.Wire) *cnirpc.Result {
 }
 
 // owner is what the host's end of the wire says in its alias: "container/interface network".
-func owner(r podip.Record) string { return r.Key.String() + " " + r.Network }
+func owner(r podip.Record) string { return r.String() + " " + r.Network }
 
 // parseOwner is the inverse of owner.
 func parseOwner(s string) (podip.Record, error) {

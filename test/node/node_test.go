@@ -151,7 +151,7 @@ func newNode(t testing.TB, name string, cfg agentconfig.Config) *node {
 		}
 	}
 	t.Cleanup(func() {
-		n.signal(syscall.SIGKILL)
+		_ = n.signal(syscall.SIGKILL)
 		if t.Failed() {
 			t.Logf("log of %s:\n%s", name, n.logged())
 		}

@@ -11,7 +11,7 @@ import (
 	"os"
 	"testing"
 
-	. "github.com/onsi/gomega" //nolint:revive // the assertions' own language
+	. "github.com/onsi/gomega" //nolint:revive,staticcheck // the assertions' own language
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
 )
@@ -42,8 +42,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Machine) {
 	}
 }
 
-func wire(id string, addrs ...string) dataplane.Wire {
-	w := dataplane.Wire{HostInterface: dataplane.HostInterface(id), PodInterface: "eth0", Owner: id + "/eth0 net", MTU: 1500}
+func wire(addrs ...string) dataplane.Wire {
+	w := dataplane.Wire{HostInterface: dataplane.HostInterface("a/eth0"), PodInterface: "eth0", Owner: "a/eth0 net", MTU: 1500}
 	for _, a := range addrs {
 		w.Addrs = append(w.Addrs, netip.MustParseAddr(a))
 	}
@@ -52,7 +52,7 @@ func wire(id string, addrs ...string) dataplane.Wire {
 
 func life(t *testing.T, m Machine) {
 	g, ctx := NewWithT(t), t.Context()
-	ns, w := m.Netns(t), wire("a", "2001:db8:1::1", "10.0.0.1")
+	ns, w := m.Netns(t), wire("2001:db8:1::1", "10.0.0.1")
 	g.Expect(m.Exists(ctx, w.HostInterface)).To(BeFalse())
 	g.Expect(m.List(ctx)).To(BeEmpty())
 	g.Expect(m.Check(ctx, ns, w)).To(ContainElement(fmt.Sprintf("interface %s is missing", w.HostInterface)))
@@ -75,7 +75,7 @@ func life(t *testing.T, m Machine) {
 
 func idempotent(t *testing.T, m Machine) {
 	g, ctx := NewWithT(t), t.Context()
-	ns, w := m.Netns(t), wire("a", "2001:db8:1::1")
+	ns, w := m.Netns(t), wire("2001:db8:1::1")
 	g.Expect(m.Wire(ctx, ns, w)).To(Succeed())
 	g.Expect(m.Wire(ctx, ns, w)).To(Succeed())
 	g.Expect(m.Check(ctx, ns, w)).To(BeEmpty())
@@ -84,7 +84,7 @@ func idempotent(t *testing.T, m Machine) {
 
 func remade(t *testing.T, m Machine) {
 	g, ctx := NewWithT(t), t.Context()
-	ns, old, w := m.Netns(t), wire("a", "2001:db8:1::1"), wire("a", "2001:db8:1::2")
+	ns, old, w := m.Netns(t), wire("2001:db8:1::1"), wire("2001:db8:1::2")
 	g.Expect(m.Wire(ctx, ns, old)).To(Succeed())
 	w.MTU = 1400
 	g.Expect(m.Check(ctx, ns, w)).To(ContainElements(
@@ -107,7 +107,7 @@ func invalid(t *testing.T, m Machine) {
 		"tiny MTU":       func(w *dataplane.Wire) { w.MTU = 1279 },
 		"talkative name": func(w *dataplane.Wire) { w.Owner = fmt.Sprintf("%256d", 1) },
 	} {
-		w := wire("a", "2001:db8:1::1")
+		w := wire("2001:db8:1::1")
 		spoil(&w)
 		g.Expect(m.Wire(ctx, ns, w)).NotTo(Succeed(), what)
 	}

@@ -127,14 +127,11 @@ func (k *Kernel) Neighbour(_ context.Context, a netip.Addr) (device string, onLi
 	if err != nil {
 		return "", false, fmt.Errorf("way to %s: %w", a, err)
 	}
-	for _, r := range found {
-		if r.Type != unix.RTN_UNICAST {
-			return "", false, nil
-		}
-		device, err := nameOf(r.LinkIndex)
-		return device, r.Gw == nil && device != "", err
+	if len(found) == 0 || found[0].Type != unix.RTN_UNICAST {
+		return "", false, nil
 	}
-	return "", false, nil
+	device, err = nameOf(found[0].LinkIndex)
+	return device, found[0].Gw == nil && device != "", err
 }
 
 // Apply implements dataplane.Host. It goes on after an error, so that one peer's route does not stop the others'.

@@ -105,7 +105,7 @@ func missing(err error) bool {
 
 // routes returns those with the protocol, through the interface if one is given.
 func routes(protocol uint8, link nl.Link, families ...int) ([]dataplane.Route, error) {
-	filter, mask := &nl.Route{Protocol: nl.RouteProtocol(protocol)}, uint64(nl.RT_FILTER_PROTOCOL)
+	filter, mask := &nl.Route{Protocol: nl.RouteProtocol(protocol)}, nl.RT_FILTER_PROTOCOL
 	byIndex := nameOf
 	if link != nil {
 		filter.LinkIndex, mask = link.Attrs().Index, mask|nl.RT_FILTER_OIF

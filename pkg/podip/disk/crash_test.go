@@ -70,7 +70,7 @@ func live(dir, step string) error {
 		return err
 	}
 	out := bufio.NewWriterSize(os.Stdout, 0)
-	say := func(format string, args ...any) { fmt.Fprintf(out, format, args...); _ = out.Flush() }
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...); _ = out.Flush() }
 	say("ready\n")
 	var held []podip.Key
 	for _, r := range a.Records() {
@@ -141,9 +141,9 @@ func (h *history) verify(t *testing.T, dir string) {
 	stored, owner, untold := map[string]string{}, map[netip.Addr]string{}, 0
 	for _, r := range records {
 		g.Expect(owner).NotTo(HaveKey(r.Addrs[0]), "double address")
-		owner[r.Addrs[0]] = r.Key.String()
-		stored[r.Key.String()] = r.Addrs[0].String()
-		if _, ok := h.held[r.Key.String()]; !ok {
+		owner[r.Addrs[0]] = r.String()
+		stored[r.String()] = r.Addrs[0].String()
+		if _, ok := h.held[r.String()]; !ok {
 			untold++
 		}
 	}
@@ -157,7 +157,7 @@ func (h *history) verify(t *testing.T, dir string) {
 		}
 		g.Expect(stored).To(HaveKeyWithValue(k, addr), "lost")
 	}
-	a, err := openOn(s, func(r podip.Record) bool { _, ok := h.held[r.Key.String()]; return ok })
+	a, err := openOn(s, func(r podip.Record) bool { _, ok := h.held[r.String()]; return ok })
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(a.Usage()[0].Used).To(BeEquivalentTo(len(h.held)), "leak")
 	g.Expect(s.Dump()).To(HaveLen(len(h.held)), "no file is left behind")

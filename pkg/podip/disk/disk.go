@@ -56,10 +56,10 @@ type Store struct {
 
 // New makes the directory if need be, and takes it.
 func New(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the operator's directory
 		return nil, fmt.Errorf("address store: %w", err)
 	}
-	lock, err := os.Open(dir)
+	lock, err := os.Open(dir) //nolint:gosec // the operator's directory
 	if err != nil {
 		return nil, fmt.Errorf("address store: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	. "github.com/onsi/gomega" //nolint:revive // the assertions' own language
+	. "github.com/onsi/gomega" //nolint:revive,staticcheck // the assertions' own language
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip"
 )

@@ -54,13 +54,14 @@ type collector struct {
 }
 
 func registerMetrics(k *kit) error {
-	for _, c := range []prometheus.Collector{timeToBind, garbageFreed, &collector{k}} {
+	for _, c := range []prometheus.Collector{timeToBind, garbageFreed} {
 		var already prometheus.AlreadyRegisteredError
 		if err := metrics.Registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err
 		}
 	}
-	return nil
+	metrics.Registry.Unregister(&collector{k}) // that of an earlier manager in this process, which asks a cache that has ended
+	return metrics.Registry.Register(&collector{k})
 }
 
 // Describe sends the descriptions of the figures.

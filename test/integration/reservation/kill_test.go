@@ -110,14 +110,50 @@ func TestTwoReplicasHammering(t *testing.T) {
 	w.Eventually(func() map[netip.Prefix]reservation.Owner { return w.held(poolLedger) }).Should(BeEmpty())
 }
 
-// F15: the shoot is deleted while the controller lies dead, the prefix allocated and not yet on record.
+// Two controllers that both die at every step in turn, in the middle of twenty shoots.
+func TestTwoReplicasKilledOverAndOver(t *testing.T) {
+	w := newWorld(t)
+	set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/56"), Workers: 4}
+	const n = 20
+	var shoots []*shoot
+	for range n {
+		shoots = append(shoots, w.newShoot(demo))
+	}
+	for _, point := range []string{
+		reservation.AfterAllocate, reservation.BeforeBind, reservation.AfterIntent, reservation.AfterAllocating, reservation.AfterAllocate,
+	} {
+		set.KillAt = point
+		first, second := startProcess(t, set), startProcess(t, set)
+		first.waitKilled(t)
+		second.waitKilled(t)
+	}
+	set.KillAt = ""
+	startProcess(t, set)
+	var held []netip.Prefix
+	for _, s := range shoots {
+		s.waitBound()
+		for _, name := range []string{"nodes-ipv6", "services-ipv6"} {
+			p := netip.MustParsePrefix(s.get(name).Status.Allocated)
+			other, overlaps := prefix.OverlapsAny(p, held...)
+			w.Expect(overlaps).To(BeFalse(), "%s of %s and %s", p, s.namespace, other)
+			held = append(held, p)
+		}
+	}
+	w.Expect(w.held(poolLedger)).To(HaveLen(len(held)))
+}
+
+// F15: the shoot is deleted while the controller lies dead, with or without a prefix that is not yet on record.
 func TestDeletedWhileAllocating(t *testing.T) {
-	for name, point := range map[string]string{
-		"nothing was asked": reservation.AfterAllocating, "the prefix was given": reservation.AfterAllocate,
+	for name, tc := range map[string]struct {
+		point string
+		left  []string
+	}{
+		"nothing was asked":    {point: reservation.AfterAllocating},
+		"the prefix was given": {point: reservation.AfterAllocate, left: []string{"2001:db8::/64"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), KillAt: point}
+			set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), KillAt: tc.point, Quarantine: time.Hour}
 			s := w.newShoot(demo)
 			startProcess(t, set).waitKilled(t)
 			w.Expect(s.get("nodes-ipv6").Status.Phase).To(Equal(v1alpha1.PhaseAllocating))
@@ -127,6 +163,12 @@ func TestDeletedWhileAllocating(t *testing.T) {
 			set.KillAt = ""
 			startProcess(t, set)
 			s.Eventually(s.phase("nodes-ipv6")).Should(BeEquivalentTo("absent"))
+			var quarantined []string
+			for _, tombstone := range w.tombstones() {
+				quarantined = append(quarantined, tombstone.Status.Allocated)
+				w.Expect(env.Client.Delete(wctx, &tombstone)).To(Succeed())
+			}
+			w.Expect(quarantined).To(Equal(tc.left), "what was given is not handed out again at once")
 			w.Eventually(func() map[netip.Prefix]reservation.Owner { return w.held(poolLedger) }).Should(BeEmpty())
 		})
 	}

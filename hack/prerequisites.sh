@@ -9,8 +9,8 @@ set -euo pipefail
 
 # package:program that tells whether it is there
 wanted=(
-  nftables:nft conntrack:conntrack iproute2:ip busybox-static:busybox runc:runc tini:tini bind9-dnsutils:dig
-  curl:curl netcat-openbsd:nc iperf:iperf wget:wget iputils-ping:ping openssl:openssl jq:jq procps:ps gcc:gcc
+  nftables:nft conntrack:conntrack iproute2:ip busybox-static:busybox runc:runc bind9-dnsutils:dig
+  curl:curl netcat-openbsd:nc iperf:iperf wget:wget iputils-ping:ping procps:ps gcc:gcc
   tcpdump:tcpdump shellcheck:shellcheck ca-certificates:update-ca-certificates git:git make:make
 )
 missing=()

@@ -29,15 +29,15 @@ import (
 
 // input is where the ranges come from: a file with a Shoot, or flags.
 type input struct {
-	file                      string
-	seedFile                  string
-	nodes, pods, services     string
-	networkType               string
-	ipFamilies                []string
-	nodeMask                  int
-	podSupernet               string
-	seedNetworks              []string
-	flags                     *pflag.FlagSet
+	file                  string
+	seedFile              string
+	nodes, pods, services string
+	networkType           string
+	ipFamilies            []string
+	nodeMask              int
+	podSupernet           string
+	seedNetworks          []string
+	flags                 *pflag.FlagSet
 }
 
 // inputError is a mistake in what the user gave, in words that need no frame.

@@ -38,7 +38,8 @@ func (p Plan) PublishAdopted(reserved, adopted map[Key]netip.Prefix) (Published,
 	held := map[Key]netip.Prefix{}
 	maps.Copy(held, reserved)
 	maps.Copy(held, adopted)
-	errs := p.unfit(held)
+	errs := p.unfit(reserved, func(k Key, bits int) int { return bits })
+	errs = append(errs, p.unfit(adopted, publishedBits)...)
 	errs = append(errs, p.conflicts(p.known(held))...)
 	if err := errs.OrNil(); err != nil {
 		return Published{}, err
@@ -135,27 +136,31 @@ func (p Plan) fromNodes(f prefix.Family) bool {
 	return slices.ContainsFunc(p.NodeRanges, func(r NodeRange) bool { return r.Family == f && r.From == keyword.Nodes })
 }
 
-// unfit are the held prefixes that do not satisfy what was asked for.
-func (p Plan) unfit(held map[Key]netip.Prefix) ErrorList {
+// unfit are the held prefixes that do not satisfy what was asked for. Longest tells how long a prefix may be of which so many bits
+// were asked for.
+func (p Plan) unfit(held map[Key]netip.Prefix, longest func(k Key, bits int) int) ErrorList {
 	var errs ErrorList
 	for _, n := range keyword.Names() {
 		for _, f := range p.order() {
 			k := Key{n, f}
 			if cidr, ok := held[k]; ok {
-				errs = append(errs, p.check(k, cidr)...)
+				errs = append(errs, p.check(k, cidr, longest)...)
 			}
 		}
 	}
 	return errs
 }
 
-// Adoptable tells whether a range that the infrastructure provider reports satisfies the range asked for.
-func (p Plan) Adoptable(k Key, reported netip.Prefix) error { return p.check(k, reported).OrNil() }
+// Adoptable tells whether a range that the infrastructure provider reports satisfies the range asked for. For services it is
+// enough that it holds what is published.
+func (p Plan) Adoptable(k Key, reported netip.Prefix) error {
+	return p.check(k, reported, publishedBits).OrNil()
+}
 
 var uniqueLocal = netip.MustParsePrefix("fc00::/7")
 
 // check tells what is wrong with a prefix for the key, whoever brought it.
-func (p Plan) check(k Key, got netip.Prefix) ErrorList {
+func (p Plan) check(k Key, got netip.Prefix, longest func(k Key, bits int) int) ErrorList {
 	r := p.Ranges.Get(k.Range)
 	fail := func(format string, args ...any) ErrorList {
 		return ErrorList{errorAt(r, k, RuleReserved, fmt.Sprintf(format, args...), "")}
@@ -174,7 +179,7 @@ func (p Plan) check(k Key, got netip.Prefix) ErrorList {
 	if !ok {
 		return fail("%v is not asked for: %s have no %s", got, k.Range, k.Family)
 	}
-	if fixed, isFixed := p.Fixed[k]; isFixed && !prefix.Covers(got, fixed) {
+	if fixed, isFixed := p.Fixed[k]; isFixed && !prefix.Covers(got, firstChild(fixed, longest(k, fixed.Bits()))) {
 		return fail("%v is not the range asked for, %v", got, fixed)
 	}
 	switch bits := v.Effective(k.Range); {
@@ -182,7 +187,7 @@ func (p Plan) check(k Key, got netip.Prefix) ErrorList {
 		return fail("%v is not global: unique local addresses (RFC 4193) are what v6private asks for", got)
 	case v.Word == keyword.V6Private && !prefix.Covers(uniqueLocal, got):
 		return fail("%v is not a unique local range (RFC 4193)", got)
-	case bits != 0 && got.Bits() > bits:
+	case bits != 0 && got.Bits() > longest(k, bits):
 		return fail("%v is smaller than the /%d asked for", got, bits)
 	}
 	return nil

@@ -102,6 +102,10 @@ func TestPublishRefuses(t *testing.T) {
 			nodes: 2001:db8::/65 is smaller than the /64 asked for
 			    v6global/64
 			    ^^^^^^^^^^^`},
+		"services that are too small, though enough is published": {"v6global v6global v6global", plan.Facts{}, held{servicesV6: pfx("2001:db8::/112")}, `
+			services: 2001:db8::/112 is smaller than the /64 asked for
+			    v6global
+			    ^^^^^^^^`},
 		"what overlaps": {"v6global v6global v6global", plan.Facts{}, held{nodesV6: pfx("2001:db8::/64"), podsV6: pfx("2001:db8::/60")}, `
 			pods: 2001:db8::/60 overlaps the range of nodes, 2001:db8::/64; choose another range
 			    v6global
@@ -146,6 +150,9 @@ func TestAdoptable(t *testing.T) {
 		{"v6global v6global v6global", nodesV6, pfx("fe80::/10"), "nodes: fe80::/10 holds link-local addresses, which can be nobody's nodes"},
 		{"v6global v6global v6global", nodesV6, netip.MustParsePrefix("2001:db8::1/64"), "nodes: 2001:db8::1/64 is no canonical CIDR"},
 		{"- - v6global", nodesV6, pfx("2001:db8::/56"), ""},
+		{"v6global v6global v6global/64", servicesV6, pfx("2001:db8::/112"), ""},
+		{"v6global v6global 2001:db8::/64", servicesV6, pfx("2001:db8::/112"), ""},
+		{"v6global v6global v6global/64", servicesV6, pfx("2001:db8::/116"), "services: 2001:db8::/116 is smaller than the /64 asked for"},
 	} {
 		g := NewWithT(t)
 		err := build(t, tc.text, plan.Facts{}).Adoptable(tc.key, tc.reported)

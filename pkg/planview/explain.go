@@ -15,10 +15,10 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
-// Explain writes which ranges the address is in, and which node's prefix and pod range of them. Reserved are the prefixes that
-// are held.
-func Explain(w io.Writer, p plan.Plan, reserved map[plan.Key]netip.Prefix, addr netip.Addr) error {
-	published, err := p.Publish(reserved)
+// Explain writes which ranges the address is in, and which node's prefix and pod range of them. Status are the ranges that
+// were published already, as the Shoot's status has them.
+func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, addr netip.Addr) error {
+	published, err := p.PublishAdopted(nil, status)
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,10 @@ func Explain(w io.Writer, p plan.Plan, reserved map[plan.Key]netip.Prefix, addr 
 			rows = append(rows, explainNode(p, n, cidr, addr)...)
 		}
 	}
-	if len(rows) == 1 {
-		for k, held := range reserved {
-			if held.Contains(addr) {
-				rows = append(rows, row{left: "└─ " + string(k.Range), middle: held.String(), right: "reserved, but not used"})
-			}
+	for _, n := range keyword.Names() {
+		k := plan.Key{Range: n, Family: prefix.FamilyOf(addr)}
+		if fixed, ok := p.Fixed[k]; len(rows) == 1 && ok && fixed.Contains(addr) {
+			rows = append(rows, row{left: "└─ " + string(n), middle: fixed.String(), right: "in your own range, but Kubernetes does not use it"})
 		}
 	}
 	if len(rows) == 1 {

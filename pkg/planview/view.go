@@ -82,9 +82,9 @@ type Warning struct {
 	Message string `json:"message"`
 }
 
-// Of makes the view of a plan; reserved are the prefixes already held.
-func Of(p plan.Plan, reserved map[plan.Key]netip.Prefix) (View, error) {
-	published, err := p.Publish(reserved)
+// Of makes the view of a plan; status are the ranges that were published already, as the Shoot's status has them.
+func Of(p plan.Plan, status map[plan.Key]netip.Prefix) (View, error) {
+	published, err := p.PublishAdopted(nil, status)
 	if err != nil {
 		return View{}, err
 	}

@@ -70,7 +70,7 @@ test-node: ## Agent and CNI plugin in network namespaces (root)
 
 .PHONY: test-e2e
 test-e2e: ## The Shoot's life and upstream's [sig-network] conformance on the landscape (root)
-	@$(BUILD) all && $(LANDSCAPE) e2e --skip-build
+	@$(BUILD) all && $(LANDSCAPE) e2e
 
 .PHONY: bench
 bench: ## Benchmarks of the pure core and the node's data path

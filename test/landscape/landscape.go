@@ -159,13 +159,9 @@ func showAgain(ctx context.Context) error {
 
 func report(ctx context.Context, cluster *driver.Cluster) error {
 	result, err := cluster.Report(ctx)
-	if err != nil {
-		return err
-	}
-
 	show.Print(os.Stdout, result)
 
-	return nil
+	return err
 }
 
 func down(ctx context.Context) error {

@@ -36,7 +36,14 @@ func (d *Driver) DeployDemo(ctx context.Context) (*Cluster, error) {
 		return nil, err
 	}
 
-	return d.Deploy(ctx, manifest, DefaultNodes)
+	cluster, err := d.Deploy(ctx, manifest, DefaultNodes)
+	if err != nil {
+		return nil, err
+	}
+
+	return cluster, d.progress.Step(ctx, "owner: a web server on every node", func(ctx context.Context) error {
+		return cluster.DeployWorkload(ctx, DefaultNodes)
+	})
 }
 
 // Deploy applies the manifest of a Shoot and reconciles it.

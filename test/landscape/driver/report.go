@@ -6,13 +6,240 @@ package driver
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/show"
 )
 
-// Report gathers what the demo shows.
+// Report gathers what the demo shows. A journey that failed is in the report, and makes the error.
 func (c *Cluster) Report(ctx context.Context) (show.Report, error) {
-	_ = ctx
+	report := show.Report{Shoot: c.Shoot.Namespace + "/" + c.Shoot.Name}
 
-	return show.Report{Shoot: c.Shoot.Name}, nil
+	var err error
+	if report.Ranges, err = c.reportRanges(ctx); err != nil {
+		return report, err
+	}
+
+	if report.Nodes, err = c.reportNodes(ctx); err != nil {
+		return report, err
+	}
+
+	pods, err := c.Workload(ctx)
+	if err != nil {
+		return report, err
+	}
+
+	caller, err := c.Client(ctx)
+	if err != nil {
+		return report, err
+	}
+
+	for _, pod := range append(slices.Clone(pods), *caller) {
+		report.Pods = append(report.Pods, show.Pod{
+			Name: pod.Namespace + "/" + pod.Name, Node: pod.Spec.NodeName, Address: pod.Status.PodIP,
+		})
+	}
+
+	if report.Journeys, err = c.journeys(ctx, pods); err != nil {
+		return report, err
+	}
+
+	report.Hints = c.hints()
+
+	for _, journey := range report.Journeys {
+		if !journey.OK {
+			return report, fmt.Errorf("the way from %s to %s does not work: %s", journey.From, journey.To, journey.Verdict)
+		}
+	}
+
+	return report, nil
+}
+
+func (c *Cluster) hints() []string {
+	return []string{
+		"A shell on the Shoot:       export KUBECONFIG=" + ShootKubeconfigPath(c.machine.Dir),
+		"A shell on garden and seed: export KUBECONFIG=" + SeedKubeconfigPath(c.machine.Dir),
+		"                            kubectl get pods -A -o wide        (kubectl is " + c.machine.Bin + "/kubectl)",
+		"On a host of the landscape: go run ./test/landscape exec outside ping -c1 ADDRESS",
+		"The end of it all:          make demo-down",
+	}
+}
+
+func (c *Cluster) reportRanges(ctx context.Context) ([]show.Range, error) {
+	status, err := c.networkStatus(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	ranges := make([]show.Range, 0, len(status.Ranges))
+
+	for _, item := range status.Ranges {
+		reserved := strings.Join(item.Reserved, " ")
+		if reserved == "" {
+			reserved = "-"
+		}
+
+		ranges = append(ranges, show.Range{
+			Name: string(item.Name), Asked: item.Requested, Reserved: reserved, Published: strings.Join(item.Published, " "),
+		})
+	}
+
+	return ranges, nil
+}
+
+func (c *Cluster) reportNodes(ctx context.Context) ([]show.Node, error) {
+	shoot, err := c.shootClient(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	bits, err := c.nodePrefixLength(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	list := &corev1.NodeList{}
+	if err := shoot.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("nodes of %s: %w", c.Namespace, err)
+	}
+
+	nodes := make([]show.Node, 0, len(list.Items))
+
+	for i := range list.Items {
+		node := &list.Items[i]
+
+		prefix := "-"
+		if pods, err := netip.ParsePrefix(node.Spec.PodCIDR); err == nil && bits > 0 {
+			prefix = netip.PrefixFrom(pods.Addr(), bits).Masked().String()
+		}
+
+		address := "-"
+		if ip, err := internalIP(node, true); err == nil {
+			address = ip.String()
+		}
+
+		nodes = append(nodes, show.Node{Name: node.Name, Address: address, Prefix: prefix, PodCIDR: strings.Join(node.Spec.PodCIDRs, " ")})
+	}
+
+	return nodes, nil
+}
+
+// journeys sends packets all ways and notes the source address that arrived.
+func (c *Cluster) journeys(ctx context.Context, pods []corev1.Pod) ([]show.Journey, error) {
+	if len(pods) < 2 {
+		return nil, fmt.Errorf("there are %d web servers in the Shoot, too few to talk to each other", len(pods))
+	}
+
+	service, err := c.WorkloadService(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	var journeys []show.Journey
+
+	for i := range pods {
+		from, to := &pods[i], &pods[(i+1)%len(pods)]
+		journeys = append(journeys,
+			c.ping(ctx, from, "pod on "+to.Spec.NodeName, to.Status.PodIP),
+			c.call(ctx, from, "pod on "+to.Spec.NodeName, to.Status.PodIP, 8080))
+	}
+
+	from, err := c.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	journeys = append(journeys,
+		c.call(ctx, from, "Service by its ClusterIP "+service.String(), service.String(), 80),
+		c.call(ctx, from, "Service by its name in DNS", ServiceName, 80),
+		c.call(ctx, from, "host outside "+c.OutsideAddress().String(), c.OutsideAddress().String(), OutsidePort))
+
+	last := &pods[len(pods)-1]
+
+	return append(journeys, c.callFromOutside(ctx, last)), nil
+}
+
+// url of a web server's page that tells the caller's address.
+func url(host string, port int) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+
+	return "http://" + host + ":" + strconv.Itoa(port) + "/clientip"
+}
+
+func called(pod *corev1.Pod) string {
+	if pod.Labels["app"] == clientName {
+		return "client"
+	}
+
+	return "pod on " + pod.Spec.NodeName
+}
+
+var curl = []string{"curl", "--silent", "--show-error", "--globoff", "--fail", "--max-time", "5"}
+
+func (c *Cluster) call(ctx context.Context, from *corev1.Pod, name, host string, port int) show.Journey {
+	journey := show.Journey{From: called(from), To: name, How: "curl"}
+	seen, err := c.Exec(ctx, from.Namespace, from.Name, append(curl, url(host, port))...)
+
+	return judge(journey, seen, from.Status.PodIP, err)
+}
+
+func (c *Cluster) callFromOutside(ctx context.Context, to *corev1.Pod) show.Journey {
+	journey := show.Journey{From: "host outside", To: "pod on " + to.Spec.NodeName, How: "curl"}
+	seen, err := c.ExecOutside(ctx, append(curl, url(to.Status.PodIP, 8080))...)
+
+	return judge(journey, seen, c.OutsideAddress().String(), err)
+}
+
+// judge compares the address that was seen with the caller's own.
+func judge(journey show.Journey, seen, own string, err error) show.Journey {
+	if err != nil {
+		journey.Verdict = err.Error()
+
+		return journey
+	}
+
+	address, err := netip.ParseAddrPort(strings.TrimSpace(seen))
+	if err != nil {
+		journey.Verdict = fmt.Sprintf("the other end answers %q", seen)
+
+		return journey
+	}
+
+	journey.Seen, journey.OK = address.Addr().String(), address.Addr().String() == own
+	journey.Verdict = "its own: no NAT"
+
+	if !journey.OK {
+		journey.Verdict = "not its own, which is " + own
+	}
+
+	return journey
+}
+
+func (c *Cluster) ping(ctx context.Context, from *corev1.Pod, name, address string) show.Journey {
+	journey := show.Journey{From: called(from), To: name, How: "ping"}
+
+	out, err := c.Exec(ctx, from.Namespace, from.Name, "ping", "-6", "-c", "1", "-W", "2", address)
+	if err != nil {
+		journey.Verdict = err.Error()
+
+		return journey
+	}
+
+	journey.OK = true
+
+	for line := range strings.Lines(out) {
+		if _, after, found := strings.Cut(line, "time="); found {
+			journey.Verdict = strings.TrimSpace(after)
+		}
+	}
+
+	return journey
 }

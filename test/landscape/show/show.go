@@ -35,6 +35,8 @@ type Pod struct{ Name, Node, Address string }
 // Journey is a packet's way and what was seen at its end.
 type Journey struct {
 	From, To string
+	// How it was sent: ping, curl.
+	How string
 	// Seen is the caller's address, as the other end saw it.
 	Seen string
 	// Verdict says what is remarkable about it, for example "no NAT".
@@ -77,10 +79,12 @@ func Print(w io.Writer, r Report) {
 			mark = "FAILED"
 		}
 
-		rows = append(rows, []string{x.From, x.To, x.Seen, x.Verdict, mark})
+		rows = append(rows, []string{x.From, x.To, x.How, x.Seen, x.Verdict, mark})
 	}
 
-	table(w, []string{"from", "to", "source address seen", "", ""}, rows)
+	table(w, []string{"from", "to", "by", "source address seen", "", ""}, rows)
+
+	p("\n")
 
 	for _, hint := range r.Hints {
 		p("%s\n", hint)

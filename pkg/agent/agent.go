@@ -60,6 +60,8 @@ type Agent struct {
 	addrs   *podip.Allocator
 	handler *handler
 	metrics *metrics
+	// kernel receives when the kernel has changed.
+	kernel chan struct{}
 
 	mu       sync.Mutex
 	alive    time.Time // when the last reconciliation ended
@@ -70,7 +72,7 @@ type Agent struct {
 
 // New opens the store. Addresses whose wire is gone are free afterwards; wires without a record get one.
 func New(ctx context.Context, o Options) (*Agent, error) {
-	a := &Agent{Options: o, metrics: newMetrics(), blocked: "the agent is starting", alive: time.Now()}
+	a := &Agent{Options: o, metrics: newMetrics(), kernel: make(chan struct{}, 1), blocked: "the agent is starting", alive: time.Now()}
 	if a.Resync == 0 {
 		a.Resync = 30 * time.Second
 	}
@@ -153,7 +155,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var tasks sync.WaitGroup
-	for name, task := range map[string]func(context.Context) error{"plugin": server.Serve, "http": a.serveHTTP} {
+	for name, task := range map[string]func(context.Context) error{"plugin": server.Serve, "http": a.serveHTTP, "kernel": a.watchKernel} {
 		tasks.Go(func() {
 			if err := task(ctx); err != nil {
 				cancel(fmt.Errorf("%s: %w", name, err))
@@ -168,16 +170,40 @@ func (a *Agent) Run(ctx context.Context) error {
 	return nil
 }
 
+func (a *Agent) watchKernel(ctx context.Context) error {
+	return a.Host.Watch(ctx, func() {
+		select {
+		case a.kernel <- struct{}{}:
+		default: // a notice is waiting already
+		}
+	})
+}
+
+// unsettledResync is how often the node is looked at while no pod can start on it, or a peer cannot be reached: an address or a route of
+// the node's that comes back is not an interface that changes.
+const unsettledResync = 3 * time.Second
+
+func (a *Agent) unsettled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.problems, func(p Problem) bool {
+		return p.Blocking || p.Reason == ReasonPeerNotOnLink || p.Reason == ReasonRoute
+	})
+}
+
 func (a *Agent) loop(ctx context.Context) {
-	tick := time.NewTicker(a.Resync)
-	defer tick.Stop()
 	for {
 		a.reconcile(ctx)
+		wait := a.Resync
+		if a.unsettled() {
+			wait = min(wait, unsettledResync)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.Nodes.Changed():
-		case <-tick.C:
+		case <-a.kernel:
+		case <-time.After(wait):
 		}
 	}
 }

@@ -173,6 +173,9 @@ type Host interface {
 	Neighbour(ctx context.Context, a netip.Addr) (device string, onLink bool, err error)
 	// Apply brings sysctls and routes to the desired state. If all that failed are single routes, the error is of type RouteErrors.
 	Apply(ctx context.Context, s State) (Changes, error)
+	// Watch calls changed whenever an interface of the node has, pods' wires apart, until the context ends: with an interface that goes
+	// down, the kernel drops its IPv6 routes.
+	Watch(ctx context.Context, changed func()) error
 	// ForwardDrops names the firewall chains of others that drop forwarded packets by default.
 	ForwardDrops(ctx context.Context) ([]string, error)
 }

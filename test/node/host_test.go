@@ -183,6 +183,28 @@ func TestOnlyOurRoutesAreTouched(t *testing.T) {
 	g.Eventually(ours, "10s", "50ms").Should(HaveLen(2))
 }
 
+// TestTheUplinkGoesDownAndUp: the kernel drops the routes through it, and nobody waits for the next resync.
+func TestTheUplinkGoesDownAndUp(t *testing.T) {
+	needsRoot(t)
+	g := NewWithT(t)
+	_, nodes := cluster(t, v6(), n1(), n2())
+	n := nodes[0]
+	_ = n.signal(syscall.SIGTERM)
+	n.file.Resync = time.Hour
+	n.start()
+	n.ready()
+	p := n.newPod(t, "a").add(t)
+	route := func() string { return n.ip(t, "-6", "route", "show", "fd00:10::2:0:0/96") }
+	g.Expect(route()).NotTo(BeEmpty())
+	n.sysctl(t, "net/ipv6/conf/eth0/keep_addr_on_down", "1")
+	n.ip(t, "link", "set", "eth0", "down")
+	g.Expect(route()).To(BeEmpty())
+	n.ip(t, "link", "set", "eth0", "up")
+	g.Eventually(route, "10s", "20ms").Should(ContainSubstring("via fd00:cafe::12"))
+	nodes[1].echo(t, netip.MustParseAddr("fd00:cafe::12"))
+	g.Eventually(func() (string, error) { return p.ask(t, netip.MustParseAddr("fd00:cafe::12")) }, "10s").Should(Equal(p.addr(t).String()))
+}
+
 func TestAForeignRouteInThePlaceOfOurs(t *testing.T) {
 	needsRoot(t)
 	g := NewWithT(t)

@@ -40,6 +40,8 @@ type agentFile struct {
 	Dir    string
 	Config agentconfig.Config
 	View   agent.View
+	// Resync is a second unless a test is about what happens without it.
+	Resync time.Duration
 }
 
 func (f agentFile) path(name string) string { return filepath.Join(f.Dir, name) }
@@ -61,7 +63,7 @@ func runAgent(path string) error {
 	a, err := agent.New(ctx, agent.Options{
 		Config: f.Config, Nodes: nodes, Recorder: stderr{}, Wirer: kernel, Host: kernel, Masquerader: nft.New(), Store: store,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Socket: f.path("cni.sock"), CNIBinDir: f.path("bin"), CNIConfDir: f.path("net.d"),
-		PluginDir: f.path("plugins"), HTTPAddress: "[::1]:10301", Resync: time.Second,
+		PluginDir: f.path("plugins"), HTTPAddress: "[::1]:10301", Resync: f.Resync,
 	})
 	if err != nil {
 		return err
@@ -139,7 +141,7 @@ func newNode(t testing.TB, name string, cfg agentconfig.Config) *node {
 		t.Fatal(err)
 	}
 	n.log = log
-	n.file = agentFile{Dir: dir, Config: cfg, View: agent.View{Own: &agent.Node{Name: name}}}
+	n.file = agentFile{Dir: dir, Config: cfg, Resync: time.Second, View: agent.View{Own: &agent.Node{Name: name}}}
 	for _, d := range []string{"bin", "net.d", "plugins"} {
 		if err := os.Mkdir(n.file.path(d), 0o750); err != nil {
 			t.Fatal(err)

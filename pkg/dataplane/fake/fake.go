@@ -28,6 +28,7 @@ type Kernel struct {
 	sysctls map[string]string
 	nat     *dataplane.Masquerade
 	faults  map[string]error
+	changes chan struct{}
 
 	// The following are what the kernel answers; set them before use.
 
@@ -45,6 +46,7 @@ type Kernel struct {
 func New() *Kernel {
 	return &Kernel{
 		wires: map[string]dataplane.Wire{}, broken: map[string][]string{}, sysctls: map[string]string{}, faults: map[string]error{},
+		changes:  make(chan struct{}),
 		UplinkIs: dataplane.Uplink{Name: "eth0", MTU: 1500, HasIPv6: true},
 	}
 }
@@ -225,6 +227,21 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 		return done, failed
 	}
 	return done, nil
+}
+
+// Change tells the one who watches.
+func (k *Kernel) Change() { k.changes <- struct{}{} }
+
+// Watch implements dataplane.Host.
+func (k *Kernel) Watch(ctx context.Context, changed func()) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.changes:
+			changed()
+		}
+	}
 }
 
 // ForwardDrops implements dataplane.Host.

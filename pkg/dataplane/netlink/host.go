@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	nl "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
 )
 
@@ -132,6 +134,26 @@ func (k *Kernel) Neighbour(_ context.Context, a netip.Addr) (device string, onLi
 	}
 	device, err = nameOf(found[0].LinkIndex)
 	return device, found[0].Gw == nil && device != "", err
+}
+
+// Watch implements dataplane.Host. A subscription that the kernel ended, because it had more to say than we took in, is renewed.
+func (k *Kernel) Watch(ctx context.Context, changed func()) error {
+	for ctx.Err() == nil {
+		updates := make(chan nl.LinkUpdate, 64)
+		watch, stop := context.WithCancel(ctx)
+		if err := nl.LinkSubscribe(updates, watch.Done()); err != nil {
+			stop()
+			return fmt.Errorf("watch interfaces: %w", err)
+		}
+		for u := range updates {
+			if !strings.HasPrefix(u.Attrs().Name, agentconfig.HostInterfacePrefix) {
+				changed()
+			}
+		}
+		stop()
+		changed()
+	}
+	return nil
 }
 
 // Apply implements dataplane.Host. It goes on after an error, so that one peer's route does not stop the others'.

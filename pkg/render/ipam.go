@@ -117,6 +117,7 @@ func ipamSeedObjects(in Input) ([]client.Object, error) {
 		},
 		deployment,
 	}
+	objects = append(objects, ipamMonitoring(in.Namespace)...)
 	if in.SeedVPA {
 		objects = append(objects, verticalPodAutoscaler(IPAMName, in.Namespace, ipamLabels(), autoscalingv1.CrossVersionObjectReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Name: IPAMName,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	. "github.com/onsi/gomega"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -110,6 +111,7 @@ func testScheme(t *testing.T) *runtime.Scheme {
 	g := NewWithT(t)
 	g.Expect(scheme.AddToScheme(s)).To(Succeed())
 	g.Expect(vpaautoscalingv1.AddToScheme(s)).To(Succeed())
+	g.Expect(monitoringv1.AddToScheme(s)).To(Succeed())
 	return s
 }
 
@@ -151,4 +153,21 @@ func TestInvalidConfigurations(t *testing.T) {
 	in.NodePrefixes.Ranges[0].NodeBits = 32
 	_, err = Objects(in)
 	g.Expect(err).To(MatchError(HavePrefix("ipv6-ipam-controller: ")))
+}
+
+func TestOptionalSeedObjectsAreAllThatMayBeMissing(t *testing.T) {
+	g := NewWithT(t)
+	out, err := Objects(inputs()["ipv6"])
+	g.Expect(err).NotTo(HaveOccurred())
+	names := func(objects []client.Object, keep func(client.Object) bool) []string {
+		var found []string
+		for _, o := range objects {
+			if keep(o) {
+				found = append(found, o.GetObjectKind().GroupVersionKind().String()+" "+o.GetNamespace()+"/"+o.GetName())
+			}
+		}
+		return found
+	}
+	all := func(client.Object) bool { return true }
+	g.Expect(names(OptionalSeedObjects("shoot--garden--demo"), all)).To(ConsistOf(names(out.Seed, MayBeMissing)))
 }

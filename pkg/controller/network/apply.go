@@ -19,7 +19,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	vpaautoscalingv1 "k8s.io/autoscaler/vertical-pod-autoscaler/pkg/apis/autoscaling.k8s.io/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/render"
@@ -81,8 +80,8 @@ func apply(ctx context.Context, c client.Client, object client.Object) error {
 	unstructured.RemoveNestedField(content, "metadata", "creationTimestamp")
 	unstructured.RemoveNestedField(content, "spec", "template", "metadata", "creationTimestamp")
 	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: content}), fieldOwner, client.ForceOwnership)
-	if _, isVPA := object.(*vpaautoscalingv1.VerticalPodAutoscaler); isVPA && meta.IsNoMatchError(err) {
-		return nil // a seed may lack the autoscaler whatever its settings say; the requests then stay as they are
+	if render.MayBeMissing(object) && meta.IsNoMatchError(err) {
+		return nil
 	}
 	return err
 }
@@ -90,13 +89,12 @@ func apply(ctx context.Context, c client.Client, object client.Object) error {
 // deleteSeed removes everything that applySeed made in the namespace, the Deployment last: it knows its ConfigMap.
 func (a *actuator) deleteSeed(ctx context.Context, namespace string) error {
 	named := metav1.ObjectMeta{Namespace: namespace, Name: render.IPAMName}
-	objects := []client.Object{
-		&vpaautoscalingv1.VerticalPodAutoscaler{ObjectMeta: named},
+	objects := append(render.OptionalSeedObjects(namespace),
 		&policyv1.PodDisruptionBudget{ObjectMeta: named},
 		&corev1.Service{ObjectMeta: named},
 		&corev1.ServiceAccount{ObjectMeta: named},
 		gutil.NewShootAccessSecret(render.IPAMName, namespace).Secret,
-	}
+	)
 
 	// ConfigMaps are not ours to list: their names are in the Deployment. Those of earlier configurations are left to Gardener's
 	// garbage collection, by their label. The live reader spares a cache of all the seed's Deployments.

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ import (
 )
 
 const extensionNamespace = "extension-networking-ipv6-test"
+
+// extensionLog is the file that the extension's program prints to.
+var extensionLog string
 
 // env is the seed, shared by all tests: each has a shoot's namespace of its own.
 var env *envtest.Environment
@@ -60,6 +64,7 @@ func run(m *testing.M) (code int, err error) {
 		envtest.WithScheme(extensionscontroller.AddToScheme, install.AddToScheme),
 		envtest.WithGardenerCRDs(),
 		envtest.WithCRDs("charts/gardener-extension-networking-ipv6/templates/crds"),
+		withSeedCRDs("autoscaling.k8s.io_verticalpodautoscalers", "monitoring.coreos.com_servicemonitors", "monitoring.coreos.com_prometheusrules"),
 	)
 	if err != nil {
 		return 1, err
@@ -75,6 +80,23 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	return m.Run(), nil
+}
+
+// withSeedCRDs installs further CustomResourceDefinitions that Gardener puts into its seeds.
+func withSeedCRDs(names ...string) envtest.Option {
+	return func(e *controlled.Environment) error {
+		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/gardener/gardener").Output()
+		if err != nil {
+			return fmt.Errorf("find Gardener's module: %w", err)
+		}
+		for _, name := range names {
+			file := filepath.Join(strings.TrimSpace(string(dir)), "example/seed-crds", "10-crd-"+name+".yaml")
+			if err := envtest.WithCRDs(file)(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // waitWebhooks waits until kube-apiserver has noticed the registration of the webhooks.
@@ -138,6 +160,7 @@ func startExtension(dir string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	extensionLog = log.Name()
 	program.Stdout, program.Stderr = log, log
 	if err := program.Start(); err != nil {
 		return nil, fmt.Errorf("start the program: %w", err)

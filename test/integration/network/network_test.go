@@ -8,6 +8,9 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -26,8 +29,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/render"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
 )
 
 const wait = 30 * time.Second
@@ -96,6 +102,14 @@ func TestReconcile(t *testing.T) {
 		g.Expect(decoded.Ranges[0].Pool.String()).To(Equal("2001:db8:1::/64"))
 
 		g.Expect(env.Client.Get(t.Context(), s.key("ipv6-ipam-controller"), &policyv1.PodDisruptionBudget{})).To(Succeed())
+		for _, object := range render.OptionalSeedObjects(s.namespace) {
+			g.Expect(env.Client.Get(t.Context(), client.ObjectKeyFromObject(object), object)).To(Succeed())
+		}
+	})
+
+	t.Run("tries nothing that the chart does not allow", func(t *testing.T) {
+		g := NewWithT(t)
+		g.Expect(os.ReadFile(extensionLog)).NotTo(ContainSubstring("forbidden"))
 	})
 
 	t.Run("changes nothing when nothing changed", func(t *testing.T) {
@@ -317,5 +331,43 @@ func (s *shoot) expectSeedEmpty(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(objects).To(BeEmpty())
 	}
-	g.Expect(apierrors.IsNotFound(env.Client.Get(t.Context(), s.key("shoot-access-ipv6-ipam-controller"), &corev1.Secret{}))).To(BeTrue())
+	for _, object := range append(render.OptionalSeedObjects(s.namespace), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shoot-access-ipv6-ipam-controller"}}) {
+		g.Expect(apierrors.IsNotFound(env.Client.Get(t.Context(), client.ObjectKeyFromObject(object), object))).To(BeTrue())
+	}
+}
+
+// TestRenderedFlags compares the arguments that the extension renders with the flags of the programs.
+func TestRenderedFlags(t *testing.T) {
+	out, err := render.Objects(render.Input{
+		Namespace: "shoot--a--b", AgentImage: "a", IPAMImage: "b", GenericTokenKubeconfig: "c", AccessSecret: "d",
+		Agent:        agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 96},
+		NodePrefixes: nodeprefix.Config{Ranges: []nodeprefix.Range{{Family: "IPv6", Pool: netip.MustParsePrefix("2001:db8::/64"), NodeBits: 96, PodBits: 100, PodChild: 13, HoldsNodes: true}}},
+	})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	checked := 0
+	for _, object := range slices.Concat(out.Shoot, out.Seed) {
+		var containers []corev1.Container
+		switch o := object.(type) {
+		case *appsv1.DaemonSet:
+			containers = o.Spec.Template.Spec.Containers
+		case *appsv1.Deployment:
+			containers = o.Spec.Template.Spec.Containers
+		}
+		for _, container := range containers {
+			checked++
+			t.Run(container.Name, func(t *testing.T) {
+				g := NewWithT(t)
+				root, err := envtest.RepositoryRoot()
+				g.Expect(err).NotTo(HaveOccurred())
+				help := exec.CommandContext(t.Context(), "go", "run", "./cmd/"+container.Name, "--help")
+				help.Dir = root
+				printed, _ := help.CombinedOutput()
+				for _, argument := range container.Args {
+					name, _, _ := strings.Cut(strings.TrimPrefix(argument, "--"), "=")
+					g.Expect(string(printed)).To(MatchRegexp(`(?m)^\s+--?%s\b`, name))
+				}
+			})
+		}
+	}
+	NewWithT(t).Expect(checked).To(Equal(2))
 }

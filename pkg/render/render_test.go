@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/VictoriaMetrics/metricsql"
 	"github.com/google/go-cmp/cmp"
 	. "github.com/onsi/gomega"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -170,4 +171,21 @@ func TestOptionalSeedObjectsAreAllThatMayBeMissing(t *testing.T) {
 	}
 	all := func(client.Object) bool { return true }
 	g.Expect(names(OptionalSeedObjects("shoot--garden--demo"), all)).To(ConsistOf(names(out.Seed, MayBeMissing)))
+}
+
+func TestAlertsAreExpressions(t *testing.T) {
+	g := NewWithT(t)
+	rules := 0
+	for _, object := range ipamMonitoring("shoot--garden--demo") {
+		rule, ok := object.(*monitoringv1.PrometheusRule)
+		if !ok {
+			continue
+		}
+		for _, r := range rule.Spec.Groups[0].Rules {
+			rules++
+			_, err := metricsql.Parse(r.Expr.StrVal)
+			g.Expect(err).NotTo(HaveOccurred(), r.Alert)
+		}
+	}
+	g.Expect(rules).To(Equal(2))
 }

@@ -13,7 +13,6 @@ import (
 	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
 	"github.com/gardener/gardener/pkg/utils/managedresources"
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
@@ -124,7 +123,7 @@ func (a *actuator) report(ctx context.Context, network *extensionsv1alpha1.Netwo
 		network.Status.State = state
 	}
 	if status != nil {
-		if network.Status.ProviderStatus, err = encodeStatus(status); err != nil {
+		if network.Status.ProviderStatus, err = helper.EncodeNetworkStatus(status); err != nil {
 			return err
 		}
 		network.Status.IPFamilies = network.Spec.IPFamilies
@@ -133,10 +132,6 @@ func (a *actuator) report(ctx context.Context, network *extensionsv1alpha1.Netwo
 		return fmt.Errorf("writing the Network's status: %w", err)
 	}
 	return nil
-}
-
-func encodeStatus(status *v1alpha1.NetworkStatus) (*runtime.RawExtension, error) {
-	return helper.EncodeNetworkStatus(status)
 }
 
 // exportState is what the shoot takes with it when its control plane moves to another seed.

@@ -54,12 +54,12 @@ func TestARequestArrivesWithItsFile(t *testing.T) {
 		Addrs: []netip.Addr{netip.MustParseAddr("2001:db8::1")},
 	}
 	result := cnirpc.Result{HostInterface: "v6p", HostMAC: "02:00:00:00:00:01", PodMAC: "02:00:00:00:00:02", MTU: 1500, Addrs: want.Addrs, Gateways: want.Addrs}
-	var got cnirpc.Request
-	var content []byte
+	requests, contents := make(chan cnirpc.Request, 1), make(chan []byte, 1)
 	serve(t, socket, func(_ context.Context, r cnirpc.Request, f *os.File) (*cnirpc.Result, error) {
-		got = r
-		content, _ = io.ReadAll(f)
-		return &result, nil
+		content, err := io.ReadAll(f)
+		requests <- r
+		contents <- content
+		return &result, err
 	})
 	path := filepath.Join(t.TempDir(), "file")
 	g.Expect(os.WriteFile(path, []byte("netns"), 0o600)).To(Succeed())
@@ -68,33 +68,36 @@ func TestARequestArrivesWithItsFile(t *testing.T) {
 	defer f.Close() //nolint:errcheck // read only
 	g.Expect(cnirpc.Call(t.Context(), socket, want, f)).To(Equal(&result))
 	want.Version = cnirpc.Version
-	g.Expect(got).To(Equal(want))
-	g.Expect(string(content)).To(Equal("netns"))
+	g.Expect(<-requests).To(Equal(want))
+	g.Expect(string(<-contents)).To(Equal("netns"))
 }
 
 func TestErrorsKeepTheirCode(t *testing.T) {
 	g := NewWithT(t)
 	socket := at(t)
-	var answer error
-	serve(t, socket, func(context.Context, cnirpc.Request, *os.File) (*cnirpc.Result, error) { return nil, answer })
+	answers := make(chan error, 1)
+	serve(t, socket, func(context.Context, cnirpc.Request, *os.File) (*cnirpc.Result, error) { return nil, <-answers })
 	call := func() error {
 		_, err := cnirpc.Call(t.Context(), socket, cnirpc.Request{Command: cnirpc.Del}, nil)
 		return err
 	}
+	answers <- nil
 	g.Expect(call()).To(Succeed())
-	answer = fmt.Errorf("wrapped: %w", &cnirpc.Error{Code: cnirpc.CodeTryAgainLater, Msg: "later", Details: "soon"})
+	later := fmt.Errorf("wrapped: %w", &cnirpc.Error{Code: cnirpc.CodeTryAgainLater, Msg: "later", Details: "soon"})
+	answers <- later
 	g.Expect(call()).To(Equal(&cnirpc.Error{Code: 11, Msg: "later", Details: "soon"}))
+	answers <- later
 	g.Expect(call()).To(MatchError("later: soon"))
-	answer = errors.New("oops")
+	answers <- errors.New("oops")
 	g.Expect(call()).To(Equal(&cnirpc.Error{Code: 999, Msg: "oops"}))
 }
 
 func TestALargeRequest(t *testing.T) {
 	g := NewWithT(t)
 	socket := at(t)
-	var got int
+	got := make(chan int, 1)
 	serve(t, socket, func(_ context.Context, r cnirpc.Request, _ *os.File) (*cnirpc.Result, error) {
-		got = len(r.Valid)
+		got <- len(r.Valid)
 		return nil, nil
 	})
 	req := cnirpc.Request{Command: cnirpc.GC}
@@ -103,7 +106,7 @@ func TestALargeRequest(t *testing.T) {
 	}
 	_, err := cnirpc.Call(t.Context(), socket, req, nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(got).To(Equal(10000))
+	g.Expect(<-got).To(Equal(10000))
 }
 
 func TestWithoutAgent(t *testing.T) {
@@ -127,14 +130,17 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	g := NewWithT(t)
 	socket := at(t)
 	began, goOn := make(chan struct{}), make(chan struct{})
-	stop := serve(t, socket, func(ctx context.Context, _ cnirpc.Request, _ *os.File) (*cnirpc.Result, error) {
+	stop := serve(t, socket, func(ctx context.Context, r cnirpc.Request, _ *os.File) (*cnirpc.Result, error) {
+		if r.Command == cnirpc.Status {
+			return nil, nil
+		}
 		close(began)
 		<-goOn
 		return &cnirpc.Result{MTU: 1500}, ctx.Err()
 	})
 	answers := make(chan error, 1)
 	go func() {
-		r, err := cnirpc.Call(context.Background(), socket, cnirpc.Request{}, nil)
+		r, err := cnirpc.Call(context.Background(), socket, cnirpc.Request{Command: cnirpc.Del}, nil)
 		if err == nil && r.MTU != 1500 {
 			err = fmt.Errorf("answer %v", r)
 		}
@@ -143,7 +149,10 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	<-began
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
-	g.Eventually(func() error { _, err := cnirpc.Call(t.Context(), socket, cnirpc.Request{}, nil); return err }).Should(MatchError(cnirpc.ErrNoAgent))
+	g.Eventually(func() error {
+		_, err := cnirpc.Call(t.Context(), socket, cnirpc.Request{Command: cnirpc.Status}, nil)
+		return err
+	}).Should(MatchError(cnirpc.ErrNoAgent))
 	g.Consistently(stopped, "50ms").ShouldNot(Receive())
 	close(goOn)
 	g.Expect(<-answers).To(Succeed())

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
 			plugins = dir
+			removeLeftovers()
 			err = buildPlugins(dir)
 		}
 		if err != nil {
@@ -49,6 +50,17 @@ func TestMain(m *testing.M) {
 		}
 		return m.Run()
 	}())
+}
+
+// removeLeftovers removes the namespaces of test processes that were killed.
+func removeLeftovers() {
+	paths, _ := filepath.Glob("/run/netns/v6test-*") // the pattern is valid
+	for _, p := range paths {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(p), "v6test-"), "-")
+		if _, err := os.Stat("/proc/" + pid); os.IsNotExist(err) {
+			_ = netns.DeleteNamed(filepath.Base(p))
+		}
+	}
 }
 
 func buildPlugins(dir string) error {

@@ -149,27 +149,13 @@ func single(r keyword.Range) (netip.Prefix, bool) {
 
 // follows tells whether the CIDR is what the range stands for anyway, as admission would write it.
 func follows(name keyword.Name, asked keyword.Range, cidr netip.Prefix) bool {
-	p := plan.Plan{Ranges: keyword.Ranges{}.With(name, &asked), Fixed: map[plan.Key]netip.Prefix{}}
 	k := plan.Key{Range: name, Family: prefix.FamilyOf(cidr.Addr())}
 	v, ok := asked.Value(k.Family)
 	if !ok {
 		return false
 	}
-	fixed, ok := v.Fixed(name)
-	if !ok {
-		return false
-	}
-	p.Fixed[k] = fixed
-	published, err := p.Publish(nil)
-	if err != nil {
-		return false
-	}
-	for _, own := range published.Of(name) {
-		if own == cidr {
-			return true
-		}
-	}
-	return false
+	own, ok := v.Fixed(name)
+	return ok && plan.PublishedPart(k, own) == cidr
 }
 
 // pinned tells whether the CIDR can be the one that gardenlet writes into an empty spec.networking.nodes when the Infrastructure

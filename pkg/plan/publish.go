@@ -71,7 +71,7 @@ func (p Plan) PublishAdopted(reserved, adopted map[Key]netip.Prefix) (Published,
 // publish is the CIDR of one key.
 func (p Plan) publish(k Key, held, adopted map[Key]netip.Prefix) (netip.Prefix, bool) {
 	if cidr, ok := p.Fixed[k]; ok {
-		return firstChild(cidr, publishedBits(k, cidr.Bits())), true
+		return PublishedPart(k, cidr), true
 	}
 	if cidr, ok := adopted[k]; ok {
 		return cidr, true
@@ -92,6 +92,11 @@ func (p Plan) publish(k Key, held, adopted map[Key]netip.Prefix) (netip.Prefix, 
 		return s, true
 	}
 	return netip.Prefix{}, false
+}
+
+// PublishedPart is what Kubernetes gets of a range of one's own: all of it, but of services no more than it can use.
+func PublishedPart(k Key, own netip.Prefix) netip.Prefix {
+	return firstChild(own, publishedBits(k, own.Bits()))
 }
 
 func firstChild(p netip.Prefix, bits int) netip.Prefix {

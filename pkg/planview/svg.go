@@ -158,7 +158,7 @@ func (c *canvas) drawNodes(p palette, f Family, top int, label string) {
 		x += cellW
 	}
 	c.text(x+8, top+barH/2+5, 14, sans, p.text, "start", "…")
-	c.text(svgWidth-margin-12, top+barH/2+5, 12, sans, soft, "end", join("/"+strconv.Itoa(f.PerNode.PrefixBits)+" each"))
+	c.text(svgWidth-margin-12, top+barH/2+5, 12, sans, soft, "end", "/"+strconv.Itoa(f.PerNode.PrefixBits)+" each")
 	if n := count(f.PerNode.NodesLog2, "node", ""); n != "" {
 		c.y += 17
 		c.text(svgWidth-margin, c.y, 12, sans, soft, "end", "room for "+n+perPods(f.PerNode, all))
@@ -201,14 +201,14 @@ func (c *canvas) drawNode(p palette, n *PerNode, left, right, top int) {
 		if exact {
 			text = strconv.FormatInt(int64(i), 16)
 		}
-		switch {
-		case i == chosen:
+		if i == chosen {
 			c.rect(x+2, c.y+2, w-4, zoomH-4, pods.strong, pods.stroke, "")
-			c.text(x+w/2, c.y+zoomH/2+5, 13, sans, pods.text, "middle", join(strings.TrimSpace(text+" pods")))
+			c.text(x+w/2, c.y+zoomH/2+5, 13, sans, pods.text, "middle", strings.TrimSpace(text+" pods"))
 			continue
-		case i == 0:
+		}
+		if i == 0 {
 			c.rect(x+2, c.y+2, w-4, zoomH-4, p.light, p.stroke, "")
-			text = join(strings.TrimSpace(text + " node"))
+			text = strings.TrimSpace(text + " node")
 		}
 		c.text(x+w/2, c.y+zoomH/2+5, 12, mono, soft, "middle", text)
 	}

@@ -108,11 +108,11 @@ func TestRelatives(t *testing.T) {
 	g.Expect(ok).To(BeFalse(), "does not fit")
 }
 
-//	pool   |---------------|
-//	same   |---------------|  covers, overlaps
-//	part       |---|          covers, overlaps
-//	whole  |-----------------------|  overlaps
-//	beside                 |-------|  neither
+// pool   |---------------|
+// same   |---------------|  covers, overlaps
+// part       |---|          covers, overlaps
+// whole  |-----------------------|  overlaps
+// beside                 |-------|  neither
 func TestCoversAndOverlaps(t *testing.T) {
 	pool := pfx("2001:db8::/48")
 	for _, tc := range []struct {
@@ -128,8 +128,8 @@ func TestCoversAndOverlaps(t *testing.T) {
 		g := NewWithT(t)
 		g.Expect(prefix.Covers(pool, pfx(tc.other))).To(Equal(tc.covers), tc.other)
 		g.Expect(prefix.Overlaps(pool, pfx(tc.other))).To(Equal(tc.overlaps), tc.other)
-		_, any := prefix.OverlapsAny(pool, pfx("192.0.2.0/24"), pfx(tc.other))
-		g.Expect(any).To(Equal(tc.overlaps), tc.other)
+		_, found := prefix.OverlapsAny(pool, pfx("192.0.2.0/24"), pfx(tc.other))
+		g.Expect(found).To(Equal(tc.overlaps), tc.other)
 	}
 	NewWithT(t).Expect(prefix.Covers(netip.Prefix{}, pool)).To(BeFalse())
 }

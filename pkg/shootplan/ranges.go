@@ -13,17 +13,11 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
 var networkingPath = field.NewPath("spec", "networking")
-
-// The fixed CIDRs that the word v4private stands for.
-var v4private = map[keyword.Name]netip.Prefix{
-	keyword.Nodes:    netip.MustParsePrefix("10.250.0.0/16"),
-	keyword.Pods:     netip.MustParsePrefix("100.96.0.0/11"),
-	keyword.Services: netip.MustParsePrefix("100.64.0.0/13"),
-}
 
 func gatherRanges(networking *gardencorev1beta1.Networking, config *v1alpha1.NetworkConfig) (keyword.Ranges, field.ErrorList) {
 	var (
@@ -95,18 +89,17 @@ func singleCIDR(r keyword.Range) (netip.Prefix, bool) {
 
 // follows tells whether a CIDR in the spec can be a consequence of the range asked for, rather than a contradiction.
 func follows(name keyword.Name, asked keyword.Range, written netip.Prefix) bool {
-	value, ok := asked.Value(prefix.FamilyOf(written.Addr()))
-	switch {
-	case !ok:
+	key := plan.Key{Range: name, Family: prefix.FamilyOf(written.Addr())}
+	value, ok := asked.Value(key.Family)
+	if !ok {
 		return false
-	case value.CIDR.IsValid():
-		// The owner may widen the nodes range in the providerConfig; the spec then still holds the old part of it.
-		return value.CIDR == written ||
-			name == keyword.Nodes && prefix.Covers(value.CIDR, written)
-	case value.Word == keyword.V4Private:
-		return v4private[name] == written
-	default:
+	}
+	own, fixed := value.Fixed(name)
+	if !fixed {
 		// v6global, v6private, custom and fromNode: the prefix is known only later, and by others.
 		return true
 	}
+	// The owner may widen the nodes range in the providerConfig; the spec then still holds the old part of it.
+	return own == written || plan.PublishedPart(key, own) == written ||
+		name == keyword.Nodes && value.CIDR.IsValid() && prefix.Covers(value.CIDR, written)
 }

@@ -154,3 +154,11 @@ func TestOtherNetworkTypesKeepTheirConfiguration(t *testing.T) {
 	g.Expect(text(got.Nodes)).To(Equal("v6global/64+prefix/96"))
 	g.Expect(facts.NetworkType).To(Equal("calico"))
 }
+
+// Admission writes what Kubernetes gets of the owner's own services range, which may be a part of it.
+func TestGatherServicesOfWhichAPartIsPublished(t *testing.T) {
+	g := NewWithT(t)
+	got, _, err := shootplan.Gather(shoot(gardencorev1beta1.Networking{Services: new("2001:db8:2::/112")}, `"ranges":{"services":"2001:db8:2::/64"}`), nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(text(got.Services)).To(Equal("2001:db8:2::/64"))
+}

@@ -151,7 +151,7 @@ func startAdmission(ctx context.Context, dir string, _ *rest.Config) (func(), er
 	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // not yet
 		}
 		_ = conn.Close()
 		mutating := &admissionregistrationv1.MutatingWebhookConfigurationList{}

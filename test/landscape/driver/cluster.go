@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	podsecurityadmissionapi "k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 )
 
 // projectName is the project that the landscape's Shoots live in; its namespace is garden-dev.
@@ -47,6 +48,13 @@ type Ranges struct {
 // adopt takes over a Shoot as gardenlet does when it sees one for the first time: it gets a UID and a technical ID.
 func (d *Driver) adopt(ctx context.Context, shoot *gardencorev1beta1.Shoot) (*Cluster, error) {
 	cluster := &Cluster{Driver: d, Shoot: shoot, Namespace: gardenerutils.ComputeTechnicalID(projectName, shoot)}
+
+	before := shoot.DeepCopy()
+	if controllerutil.AddFinalizer(shoot, gardencorev1beta1.GardenerName) {
+		if err := d.garden.Patch(ctx, shoot, client.MergeFrom(before)); err != nil {
+			return nil, fmt.Errorf("finalizer of Shoot %s: %w", shoot.Name, err)
+		}
+	}
 
 	return cluster, cluster.patchStatus(ctx, func(status *gardencorev1beta1.ShootStatus) {
 		status.TechnicalID = cluster.Namespace

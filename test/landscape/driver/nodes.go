@@ -26,6 +26,8 @@ const (
 	// nodeUserPrefix is how kubelets' users are named.
 	nodeUserPrefix = "system:node:"
 	firstNodeHost  = 0x10
+	// maxNodes is how many nodes the landscape has room for.
+	maxNodes = 9
 
 	// criticalTaint keeps pods off a node until its critical components run; Gardener's nodes register with it.
 	criticalTaint = constants.TaintNodeCriticalComponentsNotReady
@@ -62,7 +64,7 @@ func (c *Cluster) startNodes(ctx context.Context, count int) error {
 		return err
 	}
 
-	for number := count + 1; number <= count+10; number++ {
+	for number := count + 1; number <= maxNodes; number++ {
 		if err := c.RemoveNode(ctx, NodeName(number)); err != nil {
 			return err
 		}

@@ -97,7 +97,9 @@ func (d *Driver) Reconcile(ctx context.Context, shoot *gardencorev1beta1.Shoot, 
 			return cluster.ScaleNodes(ctx, nodes)
 		}},
 		{"nodes ready, each with its prefix", func(ctx context.Context) error { return cluster.waitForNodes(ctx, nodes) }},
-		{"gardenlet: Shoot succeeded", func(ctx context.Context) error { return cluster.succeed(ctx) }},
+		{"gardenlet: CoreDNS ready, Shoot succeeded", func(ctx context.Context) error {
+			return inOrder(ctx, cluster.waitForCoreDNS, cluster.succeed)
+		}},
 	}
 
 	return cluster, d.run(ctx, steps)

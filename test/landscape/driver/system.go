@@ -16,6 +16,7 @@ import (
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	"github.com/gardener/gardener/pkg/component/kubernetes/proxy"
 	"github.com/gardener/gardener/pkg/component/networking/coredns"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -155,4 +156,29 @@ func (c *Cluster) deployCoreDNS(ctx context.Context) error {
 	}
 
 	return nil
+}
+
+// waitForCoreDNS waits until the Shoot's names are resolved. Gardener's component is not asked before it ran for half a minute.
+func (c *Cluster) waitForCoreDNS(ctx context.Context) error {
+	shoot, err := c.shootClient(ctx)
+	if err != nil {
+		return err
+	}
+
+	return until(ctx, waiting{
+		what:  "CoreDNS in the Shoot",
+		limit: 3 * time.Minute,
+		logs:  c.shootHint("-n kube-system describe pods -l k8s-app=kube-dns"),
+	}, func(ctx context.Context) error {
+		deployment := &appsv1.Deployment{}
+		if err := shoot.Get(ctx, client.ObjectKey{Namespace: metav1.NamespaceSystem, Name: coredns.DeploymentName}, deployment); err != nil {
+			return err
+		}
+
+		if deployment.Status.ReadyReplicas == 0 || deployment.Status.UnavailableReplicas > 0 {
+			return fmt.Errorf("%d pods are ready, %d are not", deployment.Status.ReadyReplicas, deployment.Status.UnavailableReplicas)
+		}
+
+		return nil
+	})
 }

@@ -224,3 +224,8 @@ func (t *Topology) fromOutside(ctx context.Context, config *rest.Config) (*rest.
 
 	return config, nil
 }
+
+// EtcdData is where the etcd of a Shoot keeps its data, on the disk of the seed's node.
+func (t *Topology) EtcdData(uid string) string {
+	return t.seed.Node.Path("/var/lib/kubelet/landscape-etcd/" + uid)
+}

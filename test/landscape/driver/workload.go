@@ -87,7 +87,9 @@ func (c *Cluster) Client(ctx context.Context) (*corev1.Pod, error) {
 }
 
 // Workload lists the ready web servers, by node.
-func (c *Cluster) Workload(ctx context.Context) ([]corev1.Pod, error) { return c.readyPods(ctx, workloadName) }
+func (c *Cluster) Workload(ctx context.Context) ([]corev1.Pod, error) {
+	return c.readyPods(ctx, workloadName)
+}
 
 func (c *Cluster) readyPods(ctx context.Context, app string) ([]corev1.Pod, error) {
 	shoot, err := c.shootClient(ctx)

@@ -73,16 +73,24 @@ func Print(w io.Writer, r Report) {
 
 	rows = rows[:0]
 
+	var failures []string
+
 	for _, x := range r.Journeys {
-		mark := "ok"
+		mark, verdict := "ok", x.Verdict
 		if !x.OK {
-			mark = "FAILED"
+			mark, verdict = "FAILED", ""
+
+			failures = append(failures, fmt.Sprintf("%s to %s: %s", x.From, x.To, x.Verdict))
 		}
 
-		rows = append(rows, []string{x.From, x.To, x.How, x.Seen, x.Verdict, mark})
+		rows = append(rows, []string{x.From, x.To, x.How, x.Seen, verdict, mark})
 	}
 
 	table(w, []string{"from", "to", "by", "source address seen", "", ""}, rows)
+
+	for _, failure := range failures {
+		p("\n  %s\n", failure)
+	}
 
 	p("\n")
 

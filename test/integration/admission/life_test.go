@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	seedmanagementv1alpha1 "github.com/gardener/gardener/pkg/apis/seedmanagement/v1alpha1"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -152,4 +154,41 @@ func TestDeletion(t *testing.T) {
 	shoot.Finalizers = nil
 	g.Expect(garden.Update(ctx, shoot)).To(Succeed())
 	g.Expect(apierrors.IsNotFound(garden.Get(ctx, client.ObjectKeyFromObject(shoot), shoot))).To(BeTrue())
+}
+
+// TestManagedSeedSetTemplates is what docs/keywords.md says of them: the template's spec takes CIDRs only, and Gardener says so; in the
+// providerConfig the words pass, and nobody looks at them before there is a Shoot.
+func TestManagedSeedSetTemplates(t *testing.T) {
+	for name, tc := range map[string]struct {
+		nodes, config string
+		want          string
+	}{
+		"words in the spec":                       {nodes: "v6global", want: "spec.shootTemplate.spec.networking.nodes: Invalid value"},
+		"words in the providerConfig":             {config: header + `,"ranges":{"nodes":"v6global"}}`},
+		"mistakes in the providerConfig are late": {config: header + `,"ranges":{"nodes":"v6globel"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			template := networking(newShoot(""), tc.nodes, "", "", tc.config)
+			set := &seedmanagementv1alpha1.ManagedSeedSet{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "garden", Name: "set"},
+				Spec: seedmanagementv1alpha1.ManagedSeedSetSpec{
+					Selector: metav1.LabelSelector{MatchLabels: map[string]string{"set": "test"}},
+					Template: seedmanagementv1alpha1.ManagedSeedTemplate{
+						ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"set": "test"}},
+						Spec:       seedmanagementv1alpha1.ManagedSeedSpec{Gardenlet: seedmanagementv1alpha1.GardenletConfig{}},
+					},
+					ShootTemplate: gardencorev1beta1.ShootTemplate{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"set": "test"}}, Spec: template.Spec},
+				},
+			}
+			err := garden.Create(context.Background(), set, client.DryRunAll)
+			// The template lacks a seed's configuration. What counts is whether Gardener finds fault with the networking, too.
+			g.Expect(err).To(MatchError(ContainSubstring("seedConfig is required")))
+			if tc.want != "" {
+				g.Expect(err).To(MatchError(ContainSubstring(tc.want)))
+				return
+			}
+			g.Expect(err).NotTo(MatchError(ContainSubstring("networking")))
+		})
+	}
 }

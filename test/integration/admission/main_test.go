@@ -193,6 +193,7 @@ func freePort() (int, error) {
 func createGarden(ctx context.Context) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{"project.gardener.cloud/name": projectName}}}
 	objects := []client.Object{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "garden"}},
 		ns,
 		&gardencorev1beta1.Project{
 			ObjectMeta: metav1.ObjectMeta{Name: projectName},

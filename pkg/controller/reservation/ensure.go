@@ -121,18 +121,22 @@ func (r *shootReconciler) newReservation(g *gathered, request plan.Request) *v1a
 // drive takes a reservation that is not bound as far as it goes.
 func (r *shootReconciler) drive(ctx context.Context, g *gathered, p plan.Plan, object *v1alpha1.PrefixReservation, record reservation.Record) error {
 	key := infrastructure.KeyOf(object)
-	reported, isReported := infrastructure.Reported(g.infra.Status.Networking, key)
-	var unfit error
-	if record.Phase == reservation.Pending && isReported {
-		if unfit = p.Adoptable(key, reported); unfit == nil {
-			return (&journal{r.kit, object}).Save(ctx, reservation.Record{Phase: reservation.Bound, Backend: backendAdopted, Prefix: reported})
-		}
-	}
-
 	request, err := r.requestOf(ctx, g, p, object)
 	if err != nil {
 		return err
 	}
+	var unfit error
+	reported, isReported := infrastructure.Reported(&g.infra.Status, key)
+	if record.Phase == reservation.Pending && isReported {
+		ours, err := r.heldSomewhere(ctx, object, request)
+		if err != nil {
+			return err
+		}
+		if unfit = p.Adoptable(key, reported); unfit == nil && !ours {
+			return (&journal{r.kit, object}).Save(ctx, reservation.Record{Phase: reservation.Bound, Backend: backendAdopted, Prefix: reported})
+		}
+	}
+
 	reserver, err := r.reserverFor(record, request, reported, unfit)
 	if err != nil {
 		return err
@@ -145,6 +149,20 @@ func (r *shootReconciler) drive(ctx context.Context, g *gathered, p plan.Plan, o
 	protocol := r.protocol(reserver, object)
 	_, err = protocol.Ensure(ctx, record, request)
 	return err
+}
+
+// heldSomewhere tells whether a backend holds a prefix for a reservation that knows nothing of it: one that was removed by force
+// and made anew. What the Infrastructure then reports is what we once wrote there ourselves.
+func (r *shootReconciler) heldSomewhere(ctx context.Context, object *v1alpha1.PrefixReservation, request reservation.Request) (bool, error) {
+	reserver, ok := reservation.Select(r.Reservers, request)
+	if !ok {
+		return false, nil
+	}
+	held, err := reserver.Lookup(ctx, ownerOf(object))
+	if err != nil {
+		return false, fmt.Errorf("looking up what %s holds: %w", reserver.Name(), err)
+	}
+	return len(held) > 0, nil
 }
 
 func (k *kit) protocol(reserver reservation.Reserver, object *v1alpha1.PrefixReservation) *reservation.Protocol {

@@ -57,7 +57,7 @@ func Mutate(infra *extensionsv1alpha1.Infrastructure, shoot Shoot) (notes []stri
 		hold(infra, failure{codes: configurationProblem, message: shoot.PlanErr.Error()})
 		return nil
 	}
-	published, err := shoot.Publish(infra.Status.Networking)
+	published, err := shoot.Publish(&infra.Status)
 	if err != nil {
 		hold(infra, failure{codes: configurationProblem, message: err.Error()})
 		return nil
@@ -73,26 +73,16 @@ func Mutate(infra *extensionsv1alpha1.Infrastructure, shoot Shoot) (notes []stri
 
 // merge puts the published CIDRs in the place of the provider's, at most one a family, the primary family first.
 func merge(infra *extensionsv1alpha1.Infrastructure, p plan.Plan, published plan.Published) (notes []string) {
-	networking := infra.Status.Networking.DeepCopy()
-	if networking == nil {
-		networking = &extensionsv1alpha1.InfrastructureStatusNetworking{}
-	}
-	changed := false
 	for _, name := range keyword.Names() {
-		ours, at := published.Of(name), cidrsOf(networking, name)
+		ours := published.Of(name)
 		if len(ours) == 0 {
 			continue
 		}
-		merged, replaced := mergeRange(*at, ours, familyOrder(p))
+		merged, replaced := mergeRange(cidrsOf(&infra.Status, name), ours, familyOrder(p))
 		for _, text := range replaced {
 			notes = append(notes, fmt.Sprintf("The provider reports %s for %s; what is published is %s", text, name, strings.Join(merged, ", ")))
 		}
-		if !slices.Equal(*at, merged) {
-			*at, changed = merged, true
-		}
-	}
-	if changed {
-		infra.Status.Networking = networking
+		setCIDRs(&infra.Status, name, merged)
 	}
 	return notes
 }

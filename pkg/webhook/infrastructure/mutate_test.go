@@ -297,6 +297,31 @@ func TestOurErrorGoesWhenTheProviderWorksAgain(t *testing.T) {
 	g.Expect(infra.Status.LastError.Description).To(Equal("the provider's own"))
 }
 
+// gardenlet puts nodesCIDR before networking.nodes and drops only what is equal.
+func TestMutateMindsTheOlderFieldNodesCIDR(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ranges           v1alpha1.Ranges
+		reservations     []v1alpha1.PrefixReservation
+		older, wantOlder string
+		want             []string
+	}{
+		"the same family is overruled":   {demo, []v1alpha1.PrefixReservation{bound("nodes", "2001:db8::/64")}, "2001:db8:ffff::/64", "2001:db8::/64", []string{"2001:db8::/64"}},
+		"the other family comes second":  {demo, []v1alpha1.PrefixReservation{bound("nodes", "2001:db8::/64")}, "10.1.0.0/16", "2001:db8::/64", []string{"2001:db8::/64", "10.1.0.0/16"}},
+		"or first, if it is the primary": {dual, []v1alpha1.PrefixReservation{bound("nodes", "2001:db8::/64")}, "10.250.0.0/16", "10.250.0.0/16", []string{"10.250.0.0/16", "2001:db8::/64"}},
+		"custom nodes": {v1alpha1.Ranges{Nodes: new("custom+prefix/80"), Pods: new("v6fromNode"), Services: new("v6global")}, nil,
+			"2001:db8:a::/56", "2001:db8:a::/56", []string{"2001:db8:a::/56"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			infra := &extensionsv1alpha1.Infrastructure{}
+			infra.Status.NodesCIDR = &tc.older
+			infrastructure.Mutate(infra, shootOf(t, tc.ranges, nil, tc.reservations...))
+			g.Expect(*infra.Status.NodesCIDR).To(Equal(tc.wantOlder))
+			g.Expect(infra.Status.Networking.Nodes).To(Equal(tc.want))
+		})
+	}
+}
+
 func TestMutateNotesWhatItReplaces(t *testing.T) {
 	g := NewWithT(t)
 	infra := &extensionsv1alpha1.Infrastructure{}

@@ -80,7 +80,7 @@ func KeyOf(r *v1alpha1.PrefixReservation) plan.Key {
 
 // Publish says what the shoot's ranges are, as far as they are known: the fixed ones, those that are bound, and what the
 // provider reports where it is asked for nothing else.
-func (s Shoot) Publish(reported *extensionsv1alpha1.InfrastructureStatusNetworking) (plan.Published, error) {
+func (s Shoot) Publish(reported *extensionsv1alpha1.InfrastructureStatus) (plan.Published, error) {
 	reserved, adopted := map[plan.Key]netip.Prefix{}, map[plan.Key]netip.Prefix{}
 	for i := range s.Reservations {
 		r := &s.Reservations[i]
@@ -104,7 +104,7 @@ func (s Shoot) Publish(reported *extensionsv1alpha1.InfrastructureStatusNetworki
 }
 
 // custom are the ranges that somebody else brings, as far as the provider reports them.
-func (s Shoot) custom(reported *extensionsv1alpha1.InfrastructureStatusNetworking) map[plan.Key]netip.Prefix {
+func (s Shoot) custom(reported *extensionsv1alpha1.InfrastructureStatus) map[plan.Key]netip.Prefix {
 	found := map[plan.Key]netip.Prefix{}
 	for _, name := range keyword.Names() {
 		for _, family := range []prefix.Family{prefix.IPv4, prefix.IPv6} {
@@ -123,8 +123,8 @@ func (s Shoot) custom(reported *extensionsv1alpha1.InfrastructureStatusNetworkin
 }
 
 // Reported is the CIDR in an Infrastructure's status for a range and family.
-func Reported(networking *extensionsv1alpha1.InfrastructureStatusNetworking, key plan.Key) (netip.Prefix, bool) {
-	for _, text := range *cidrsOf(networking, key.Range) {
+func Reported(status *extensionsv1alpha1.InfrastructureStatus, key plan.Key) (netip.Prefix, bool) {
+	for _, text := range cidrsOf(status, key.Range) {
 		if cidr, err := netip.ParsePrefix(text); err == nil && prefix.FamilyOf(cidr.Addr()) == key.Family {
 			return cidr.Masked(), true
 		}
@@ -132,17 +132,41 @@ func Reported(networking *extensionsv1alpha1.InfrastructureStatusNetworking, key
 	return netip.Prefix{}, false
 }
 
-// cidrsOf is the place of a range's CIDRs; that of nil is empty and leads nowhere.
-func cidrsOf(networking *extensionsv1alpha1.InfrastructureStatusNetworking, name keyword.Name) *[]string {
-	if networking == nil {
-		return new([]string)
+// cidrsOf are a range's CIDRs as gardenlet reads them: of the nodes, the one in the older field nodesCIDR comes first.
+func cidrsOf(status *extensionsv1alpha1.InfrastructureStatus, name keyword.Name) []string {
+	var cidrs []string
+	if name == keyword.Nodes && status.NodesCIDR != nil {
+		cidrs = append(cidrs, *status.NodesCIDR)
+	}
+	if status.Networking == nil {
+		return cidrs
 	}
 	switch name {
 	case keyword.Nodes:
-		return &networking.Nodes
+		return append(cidrs, status.Networking.Nodes...)
 	case keyword.Pods:
-		return &networking.Pods
-	default:
-		return &networking.Services
+		return status.Networking.Pods
+	case keyword.Services:
+		return status.Networking.Services
+	}
+	return nil
+}
+
+// setCIDRs writes a range's CIDRs where gardenlet reads them. Where a provider uses the field nodesCIDR, that has to be the first
+// one of networking.nodes, or gardenlet would see two of a family.
+func setCIDRs(status *extensionsv1alpha1.InfrastructureStatus, name keyword.Name, cidrs []string) {
+	if status.Networking == nil {
+		status.Networking = &extensionsv1alpha1.InfrastructureStatusNetworking{}
+	}
+	switch name {
+	case keyword.Nodes:
+		status.Networking.Nodes = cidrs
+		if status.NodesCIDR != nil {
+			status.NodesCIDR = &cidrs[0]
+		}
+	case keyword.Pods:
+		status.Networking.Pods = cidrs
+	case keyword.Services:
+		status.Networking.Services = cidrs
 	}
 }

@@ -36,17 +36,17 @@ func TestAdoptsWhatTheProviderReports(t *testing.T) {
 	w.Expect([]string{nodes.Status.Backend, nodes.Status.Allocated, nodes.Status.Published}).To(Equal(
 		[]string{"adopted", "2001:db8:a::/56", "2001:db8:a::/56"}), "published whole: the nodes live anywhere in it")
 
-	theirs := &networking{Nodes: []string{"2001:db8:a::/56"}, Services: []string{"2001:db8:b::/112"}}
+	theirs := &networking{Nodes: []string{"2001:db8:a::/56"}, Services: []string{"2001:db8:b::/120"}}
 	s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, theirs)
-	s.Eventually(s.phase("services-ipv6")).Should(Equal(v1alpha1.PhaseFailed), "a /112 is not a /64")
+	s.Eventually(s.phase("services-ipv6")).Should(Equal(v1alpha1.PhaseFailed), "services are published as a /112")
 	w.Expect(meta.FindStatusCondition(s.get("services-ipv6").Status.Conditions, v1alpha1.ConditionBound).Message).To(
-		ContainSubstring("the infrastructure provider reports 2001:db8:b::/112, which does not do"))
-	theirs.Services = []string{"2001:db8:b::/64"}
+		ContainSubstring("the infrastructure provider reports 2001:db8:b::/120, which does not do"))
+	theirs.Services = []string{"2001:db8:b::/108"}
 	s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, theirs)
 	s.waitBound()
 	s.Eventually(func() error { return health.CheckExtensionObject(s.infra()) }).Should(Succeed())
 	w.Expect(s.infra().Status.Networking).To(Equal(&networking{
-		Nodes: []string{"2001:db8:a::/56"}, Pods: []string{"2001:db8:a::/56"}, Services: []string{"2001:db8:b::/64"},
+		Nodes: []string{"2001:db8:a::/56"}, Pods: []string{"2001:db8:a::/56"}, Services: []string{"2001:db8:b::/108"},
 	}))
 
 	s.markDeleted()
@@ -163,6 +163,41 @@ func TestMigrateAndRestore(t *testing.T) {
 			there.Expect(restored.Status.Networking).To(Equal(infra.Status.Networking), "what is published stays")
 		})
 	}
+}
+
+// F19: somebody takes the reservation away by force, or the prefix.
+func TestTamperedWith(t *testing.T) {
+	w := newWorld(t)
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
+	s := w.newShoot(demo)
+	s.waitBound()
+	uid := s.get("services-ipv6").UID
+	services := s.get("services-ipv6")
+	services.Finalizers = nil
+	w.Expect(env.Client.Update(wctx, services)).To(Succeed())
+	w.Expect(env.Client.Delete(wctx, services)).To(Succeed())
+	w.Eventually(func() bool {
+		r := s.get("services-ipv6")
+		return r != nil && r.UID != uid && r.Status.Phase == v1alpha1.PhaseBound
+	}).Should(BeTrue())
+	w.Expect(s.get("services-ipv6").Status.Backend).To(Equal("pool"), "our own range in the Infrastructure's status is no report of the provider")
+	w.Expect(s.get("services-ipv6").Status.Allocated).To(Equal("2001:db8:0:1::/64"), "the same again")
+
+	thief := reservation.Owner{GardenID: gardenID, ShootUID: "thief", Range: "nodes-ipv6", Attempt: 1}
+	w.Expect(w.store(poolLedger).Update(wctx, func(l *reservation.Ledger) error {
+		p := netip.MustParsePrefix("2001:db8::/64")
+		for _, e := range l.Entries() {
+			if e.Prefix == p {
+				if err := l.Remove(p, e.Owner); err != nil {
+					return err
+				}
+			}
+		}
+		return l.Claim(reservation.Allocation{Owner: thief, Prefix: p, Since: time.Now()})
+	})).To(Succeed())
+	s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil) // wakes the controller
+	w.Eventually(s.events).Should(ContainElement(ContainSubstring("Lost: 2001:db8::/64 is published, but pool gave it away")))
+	w.Expect(s.get("nodes-ipv6").Status.Allocated).To(Equal("2001:db8::/64"), "a published range is never replaced")
 }
 
 // Allocations without an owner: what a lost race between a deletion and an allocation leaves behind.

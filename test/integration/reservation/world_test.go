@@ -17,6 +17,7 @@ import (
 	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -235,6 +236,17 @@ func (w *world) tombstones() []v1alpha1.PrefixReservation {
 	list := &v1alpha1.PrefixReservationList{}
 	w.Expect(env.Client.List(wctx, list, client.InNamespace(w.namespace))).To(Succeed())
 	return list.Items
+}
+
+// events about the shoot, "reason: note".
+func (s *shoot) events() []string {
+	list := &eventsv1.EventList{}
+	s.Expect(env.Client.List(wctx, list, client.InNamespace(s.namespace))).To(Succeed())
+	var texts []string
+	for _, e := range list.Items {
+		texts = append(texts, e.Reason+": "+e.Note)
+	}
+	return texts
 }
 
 func (w *world) store(name string) reservation.Store {

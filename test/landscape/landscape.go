@@ -9,57 +9,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/build"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/driver"
-	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/machine"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/show"
 )
 
-// paths of the landscape on this machine.
-type paths struct{ root, bin, images, state string }
-
-func findPaths() (paths, error) {
-	root, err := build.Root()
-	if err != nil {
-		return paths{}, err
-	}
-
-	cache, err := build.CacheDir()
-	if err != nil {
-		return paths{}, err
-	}
-
-	return paths{
-		root:   root,
-		bin:    filepath.Join(cache, "bin"),
-		images: filepath.Join(cache, "images"),
-		state:  filepath.Join(cache, "run", machine.DefaultName),
-	}, nil
-}
-
 func say(format string, args ...any) {
 	fmt.Printf("%s "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
-}
-
-func quiet() {
-	ctrllog.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
-}
-
-func open() (*machine.Landscape, error) {
-	p, err := findPaths()
-	if err != nil {
-		return nil, err
-	}
-
-	return machine.New(machine.DefaultName, p.state, p.bin, nil)
 }
 
 func buildPrograms(ctx context.Context, what string) error {
@@ -84,47 +42,13 @@ func buildPrograms(ctx context.Context, what string) error {
 
 // bringUp brings up everything but the Shoot.
 func bringUp(ctx context.Context) (*driver.Driver, error) {
-	quiet()
-
 	if !skipBuild {
 		if err := buildPrograms(ctx, "landscape"); err != nil {
 			return nil, err
 		}
 	}
 
-	return connect(ctx, true)
-}
-
-// connect starts, or finds, the landscape's machines and gives the driver; with install it also installs what is to run there.
-func connect(ctx context.Context, install bool) (*driver.Driver, error) {
-	p, err := findPaths()
-	if err != nil {
-		return nil, err
-	}
-
-	landscape, err := open()
-	if err != nil {
-		return nil, err
-	}
-
-	version, err := os.ReadFile(filepath.Join(p.root, "VERSION"))
-	if err != nil {
-		return nil, fmt.Errorf("version: %w", err)
-	}
-
-	progress := driver.NewProgress(os.Stdout)
-
-	topology, err := driver.StartTopology(ctx, landscape, p.images, strings.TrimSpace(string(version)), progress)
-	if err != nil {
-		return nil, err
-	}
-
-	d, err := driver.New(topology, progress, logr.Discard())
-	if err != nil || !install {
-		return d, err
-	}
-
-	return d, d.Install(ctx)
+	return driver.Connect(ctx, os.Stdout, true)
 }
 
 func demo(ctx context.Context) error {
@@ -142,9 +66,7 @@ func demo(ctx context.Context) error {
 }
 
 func showAgain(ctx context.Context) error {
-	quiet()
-
-	d, err := connect(ctx, false)
+	d, err := driver.Connect(ctx, os.Stdout, false)
 	if err != nil {
 		return err
 	}
@@ -165,13 +87,18 @@ func report(ctx context.Context, cluster *driver.Cluster) error {
 }
 
 func down(ctx context.Context) error {
-	landscape, err := open()
+	paths, err := driver.Locate()
+	if err != nil {
+		return err
+	}
+
+	machines, err := paths.Machines()
 	if err != nil {
 		return err
 	}
 
 	begin := time.Now()
-	if err := landscape.Down(ctx); err != nil {
+	if err := machines.Down(ctx); err != nil {
 		return err
 	}
 
@@ -180,43 +107,29 @@ func down(ctx context.Context) error {
 	return nil
 }
 
-// kubeconfig of one of the clusters for a person on this machine.
-func kubeconfig(cluster string) (string, error) {
-	p, err := findPaths()
+// kubectl runs kubectl with the kubeconfig that a person would use.
+func kubectl(ctx context.Context, cluster string, args []string) error {
+	paths, err := driver.Locate()
 	if err != nil {
-		return "", err
+		return err
 	}
 
-	var path string
+	var kubeconfig string
 
 	switch cluster {
 	case "seed", "garden":
-		path = driver.SeedKubeconfigPath(p.state)
+		kubeconfig = driver.SeedKubeconfigPath(paths.State)
 	case "shoot":
-		path = driver.ShootKubeconfigPath(p.state)
+		kubeconfig = driver.ShootKubeconfigPath(paths.State)
 	default:
-		return "", fmt.Errorf("cluster %q: want seed or shoot", cluster)
+		return fmt.Errorf("cluster %q: want seed or shoot", cluster)
 	}
 
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("the %s is not there (is the landscape up?): %w", cluster, err)
+	if _, err := os.Stat(kubeconfig); err != nil {
+		return fmt.Errorf("the %s is not there (is the landscape up?): %w", cluster, err)
 	}
 
-	return path, nil
-}
-
-func kubectl(ctx context.Context, cluster string, args []string) error {
-	path, err := kubeconfig(cluster)
-	if err != nil {
-		return err
-	}
-
-	p, err := findPaths()
-	if err != nil {
-		return err
-	}
-
-	return run(ctx, []string{"KUBECONFIG=" + path}, filepath.Join(p.bin, "kubectl"), args...)
+	return run(ctx, []string{"KUBECONFIG=" + kubeconfig}, filepath.Join(paths.Bin, "kubectl"), args...)
 }
 
 func status(ctx context.Context) error {
@@ -234,13 +147,18 @@ func status(ctx context.Context) error {
 }
 
 func execOn(ctx context.Context, host string, args []string) error {
-	landscape, err := open()
+	paths, err := driver.Locate()
 	if err != nil {
 		return err
 	}
 
-	var cmd = landscape.Host(host).Command(ctx, args[0], args[1:]...)
-	if node := landscape.Node(host); node.Up() {
+	machines, err := paths.Machines()
+	if err != nil {
+		return err
+	}
+
+	cmd := machines.Host(host).Command(ctx, args[0], args[1:]...)
+	if node := machines.Node(host); node.Up() {
 		cmd = node.Command(ctx, args[0], args[1:]...)
 	}
 
@@ -250,16 +168,18 @@ func execOn(ctx context.Context, host string, args []string) error {
 }
 
 func e2e(ctx context.Context, args []string) error {
-	p, err := findPaths()
+	paths, err := driver.Locate()
 	if err != nil {
 		return err
 	}
 
-	if err := buildPrograms(ctx, "all"); err != nil {
-		return err
+	if !skipBuild {
+		if err := buildPrograms(ctx, "all"); err != nil {
+			return err
+		}
 	}
 
-	command := append([]string{"test", "-C", p.root, "-tags=e2e", "-count=1", "-timeout=60m", "-v", "./test/e2e/..."}, args...)
+	command := append([]string{"test", "-C", paths.Root, "-tags=e2e", "-count=1", "-timeout=60m", "-v", "./test/e2e/..."}, args...)
 
 	return run(ctx, nil, "go", command...)
 }

@@ -33,8 +33,8 @@ const (
 // prefix 3fff::/20 of RFC 9637, routed on this machine and nowhere else.
 var Pool = netip.MustParsePrefix("3fff:6::/40")
 
-// quarantine of released prefixes, short enough to watch.
-const quarantine = "2m"
+// Quarantine of released prefixes, short enough to watch.
+const Quarantine = 2 * time.Minute
 
 // installExtension installs the chart of the extension as gardenlet does for a ControllerInstallation.
 func (d *Driver) installExtension(ctx context.Context) error {
@@ -53,7 +53,7 @@ func (d *Driver) installExtension(ctx context.Context) error {
 		"vpa":            map[string]any{"enabled": false},
 		"config": map[string]any{
 			"pools":      []any{map[string]any{"name": "landscape", "prefixes": []any{Pool.String()}, "maxPrefixLength": 112}},
-			"quarantine": quarantine,
+			"quarantine": Quarantine.String(),
 		},
 		"imageVectorOverwrite": map[string]any{"images": []any{
 			imageOverwrite(charts.ImageAgent, d.machine.Image(charts.ImageAgent)),

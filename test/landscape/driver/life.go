@@ -98,9 +98,9 @@ func (c *Cluster) scaleDown(ctx context.Context) error {
 	})
 }
 
-// Delete lets the owner delete the Shoot and does what gardenlet does then.
-func (c *Cluster) Delete(ctx context.Context) error {
-	return c.run(ctx, []step{
+// DeleteShoot lets the owner delete the Shoot and does what gardenlet does then. It returns when namespace and Shoot are gone.
+func (d *Driver) DeleteShoot(ctx context.Context, c *Cluster) error {
+	return d.run(ctx, []step{
 		{"owner: delete the Shoot", c.markDeleted},
 		{"extension: Network is gone", c.deleteNetwork},
 		{"gardenlet: what ran in the Shoot", c.deleteManagedResources},

@@ -10,12 +10,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/planview"
 )
 
 func newExplainCommand() *cobra.Command {
-	var in input
+	var (
+		in     input
+		config string
+	)
 	cmd := &cobra.Command{
 		Use:   "explain ADDRESS",
 		Short: "Say which range, node prefix and pool an address belongs to",
@@ -36,9 +40,38 @@ status of the Shoot, as kubectl get prints it.`,
 			if err != nil {
 				return inputError{err}
 			}
-			return planview.Explain(cmd.OutOrStdout(), p, facts.Reserved, addr.Unmap().WithZone(""))
+			pools, err := operatorsPools(config)
+			if err != nil {
+				return inputError{err}
+			}
+			return planview.Explain(cmd.OutOrStdout(), p, facts.Reserved, pools, addr.Unmap().WithZone(""))
 		},
 	}
 	in.addFlags(cmd)
+	cmd.Flags().StringVar(&config, "config", "", "file with the extension's component configuration, to name the operator's pool, too")
 	return cmd
+}
+
+// operatorsPools reads the pools of a component configuration; none without a file.
+func operatorsPools(file string) ([]planview.Pool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	config, err := helper.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	var pools []planview.Pool
+	for _, p := range config.Pools {
+		pool := planview.Pool{Name: p.Name}
+		for _, text := range p.Prefixes {
+			cidr, err := netip.ParsePrefix(text)
+			if err != nil {
+				return nil, fmt.Errorf("pool %s: %w", p.Name, err)
+			}
+			pool.Prefixes = append(pool.Prefixes, cidr)
+		}
+		pools = append(pools, pool)
+	}
+	return pools, nil
 }

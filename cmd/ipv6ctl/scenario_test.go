@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write what the commands print into the 
 // run runs the program as main does; files are looked for in dir.
 func run(dir, stdin string, args ...string) (stdout, stderr string, code int) {
 	for i, arg := range args {
-		if i > 0 && (args[i-1] == "-f" || args[i-1] == "--seed") && arg != "-" {
+		if i > 0 && (args[i-1] == "-f" || args[i-1] == "--seed" || args[i-1] == "--config") && arg != "-" {
 			args[i] = filepath.Join(dir, arg)
 		}
 	}

@@ -34,7 +34,7 @@ func (b *builder) families() {
 	for _, f := range b.podFamilies() {
 		if _, ok := nodes.Value(f); !ok && b.facts.Encapsulation != EncapsulationVXLAN && !b.needsNodePrefix(f) {
 			b.fail(b.at(Key{keyword.Nodes, f.Other()}, RuleFamilies, fmt.Sprintf("pods have %s, but nodes have none", f),
-				fmt.Sprintf("add an %s value, for example %s, or set encapsulation.mode to VXLAN", f, exampleOf(keyword.Nodes, f))))
+				fmt.Sprintf("add an %s value, for example %s", f, exampleOf(keyword.Nodes, f))))
 		}
 	}
 }

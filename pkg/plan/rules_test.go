@@ -80,7 +80,7 @@ func TestRules(t *testing.T) {
 			    nov6,v4private
 			         ^^^^^^^^^`},
 		{"families", "v4private v6global v6global", plan.Facts{}, `
-			nodes: pods have IPv6, but nodes have none; add an IPv6 value, for example v6global/64, or set encapsulation.mode to VXLAN
+			nodes: pods have IPv6, but nodes have none; add an IPv6 value, for example v6global/64
 			    v4private
 			    ^^^^^^^^^`},
 		{"families", "v4private v4private nov6", plan.Facts{}, `

@@ -15,9 +15,15 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
+// Pool is one of the operator's pools of prefixes.
+type Pool struct {
+	Name     string
+	Prefixes []netip.Prefix
+}
+
 // Explain writes which ranges the address is in, and which node's prefix and pod range of them. Status are the ranges that
-// were published already, as the Shoot's status has them.
-func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, addr netip.Addr) error {
+// were published already, as the Shoot's status has them. Pools may be empty.
+func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, pools []Pool, addr netip.Addr) error {
 	published, err := p.PublishAdopted(nil, status)
 	if err != nil {
 		return err
@@ -50,6 +56,13 @@ func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, addr ne
 			text += " that are known; not known: " + strings.Join(unknown, ", ")
 		}
 		rows = append(rows, row{left: "└─ " + text})
+	}
+	for _, pool := range pools {
+		for _, cidr := range pool.Prefixes {
+			if cidr.Contains(addr) {
+				rows = append(rows, row{left: "operator's pool " + pool.Name, middle: cidr.String()})
+			}
+		}
 	}
 	return writeRows(w, rows)
 }
@@ -86,7 +99,7 @@ func explainNode(p plan.Plan, n keyword.Name, cidr netip.Prefix, addr netip.Addr
 			r.right = fmt.Sprintf("number %d", index)
 		}
 		if nr.From == keyword.Pods {
-			r.left = "   └─ node's pod range"
+			r.left = "   └─ node's pod pool"
 			return []row{r}
 		}
 		return append([]row{r}, explainPods(nr, node, addr))
@@ -100,9 +113,9 @@ func explainPods(nr plan.NodeRange, node netip.Prefix, addr netip.Addr) row {
 	pods, err := prefix.Child(node, nr.PodBits, nr.Child)
 	switch {
 	case err == nil && pods == part:
-		return row{left: "      └─ pods", middle: pods.String(), right: "a pod's address"}
+		return row{left: "      └─ pod pool", middle: pods.String(), right: "a pod's address"}
 	case err == nil:
-		return row{left: "      └─ beside the pods", middle: part.String(), right: "the node's own part; its pods are in " + pods.String()}
+		return row{left: "      └─ beside the pod pool", middle: part.String(), right: "the node's own part; its pods are in " + pods.String()}
 	default:
 		return row{left: "      └─ part", middle: part.String()}
 	}

@@ -65,7 +65,8 @@ func demo(ctx context.Context) error {
 	return report(ctx, cluster)
 }
 
-func showAgain(ctx context.Context) error {
+// withShoot does something to the demo's Shoot.
+func withShoot(ctx context.Context, act func(context.Context, *driver.Driver, *driver.Cluster) error) error {
 	d, err := driver.Connect(ctx, os.Stdout, false)
 	if err != nil {
 		return err
@@ -76,7 +77,13 @@ func showAgain(ctx context.Context) error {
 		return err
 	}
 
-	return report(ctx, cluster)
+	return act(ctx, d, cluster)
+}
+
+func showAgain(ctx context.Context) error {
+	return withShoot(ctx, func(ctx context.Context, _ *driver.Driver, cluster *driver.Cluster) error {
+		return report(ctx, cluster)
+	})
 }
 
 func report(ctx context.Context, cluster *driver.Cluster) error {

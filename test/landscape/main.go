@@ -14,9 +14,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/driver"
 )
 
 // skipBuild is for those who know that nothing changed.
@@ -93,6 +96,7 @@ func command() *cobra.Command {
 			Args: cobra.MinimumNArgs(1), DisableFlagParsing: true,
 			RunE: func(cmd *cobra.Command, args []string) error { return kubectl(cmd.Context(), args[0], args[1:]) },
 		},
+		shootCommand(),
 		&cobra.Command{
 			Use: "e2e [GO TEST FLAGS...]", Short: "Run the Shoot's life and upstream's conformance tests of the network",
 			DisableFlagParsing: true,
@@ -106,6 +110,43 @@ func command() *cobra.Command {
 	)
 
 	return root
+}
+
+// shootCommand lets a person play the Shoot's owner.
+func shootCommand() *cobra.Command {
+	shoot := &cobra.Command{Use: "shoot", Short: "Play the owner of the demo's Shoot"}
+
+	add := func(use, short string, args cobra.PositionalArgs, act func(context.Context, *driver.Driver, *driver.Cluster, []string) error) {
+		shoot.AddCommand(&cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+			return withShoot(cmd.Context(), func(ctx context.Context, d *driver.Driver, c *driver.Cluster) error { return act(ctx, d, c, args) })
+		}})
+	}
+
+	add("scale NODES", "Bring the Shoot to so many nodes", cobra.ExactArgs(1),
+		func(ctx context.Context, _ *driver.Driver, c *driver.Cluster, args []string) error {
+			nodes, err := strconv.Atoi(args[0])
+			if err != nil {
+				return fmt.Errorf("number of nodes: %w", err)
+			}
+
+			return errors.Join(c.ScaleNodes(ctx, nodes), c.WaitForNodes(ctx, nodes))
+		})
+	add("hibernate", "Put the Shoot to sleep", cobra.NoArgs,
+		func(ctx context.Context, _ *driver.Driver, c *driver.Cluster, _ []string) error {
+			return c.Hibernate(ctx)
+		})
+	add("wake", "Wake the Shoot up", cobra.NoArgs,
+		func(ctx context.Context, _ *driver.Driver, c *driver.Cluster, _ []string) error {
+			_, err := c.WakeUp(ctx, driver.DefaultNodes)
+
+			return err
+		})
+	add("delete", "Delete the Shoot; its prefixes are given back", cobra.NoArgs,
+		func(ctx context.Context, d *driver.Driver, c *driver.Cluster, _ []string) error {
+			return d.DeleteShoot(ctx, c)
+		})
+
+	return shoot
 }
 
 // run runs a program with this one's terminal.

@@ -228,6 +228,19 @@ func (c *Cluster) letGo(ctx context.Context) error {
 		return fmt.Errorf("deleting Cluster %s: %w", c.Namespace, err)
 	}
 
+	// gardener-apiserver lets the finalizer go only after a deletion that succeeded.
+	if err := c.patchStatus(ctx, func(status *gardencorev1beta1.ShootStatus) {
+		status.LastOperation = &gardencorev1beta1.LastOperation{
+			Type:           gardencorev1beta1.LastOperationTypeDelete,
+			State:          gardencorev1beta1.LastOperationStateSucceeded,
+			Progress:       100,
+			Description:    "Shoot cluster has been successfully deleted.",
+			LastUpdateTime: metav1.Now(),
+		}
+	}); err != nil {
+		return err
+	}
+
 	before := c.Shoot.DeepCopy()
 	controllerutil.RemoveFinalizer(c.Shoot, gardencorev1beta1.GardenerName)
 

@@ -164,7 +164,8 @@ func (c *Cluster) startKubeProxies(ctx context.Context, count int) error {
 	return nil
 }
 
-// RemoveNode takes a node away as a machine controller does: the machine, then its Node object.
+// RemoveNode takes a node away as a machine controller does: the machine, its Node object, and the pods that nobody can end any
+// more.
 func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
 	if err := c.machine.RemoveShootNode(ctx, name); err != nil {
 		return err
@@ -178,6 +179,17 @@ func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if err := shoot.Delete(ctx, node); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting Node %s: %w", name, err)
+	}
+
+	pods := &corev1.PodList{}
+	if err := shoot.List(ctx, pods, client.MatchingFields{"spec.nodeName": name}); err != nil {
+		return fmt.Errorf("pods of node %s: %w", name, err)
+	}
+
+	for i := range pods.Items {
+		if err := shoot.Delete(ctx, &pods.Items[i], client.GracePeriodSeconds(0)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting pod %s of node %s: %w", pods.Items[i].Name, name, err)
+		}
 	}
 
 	return nil

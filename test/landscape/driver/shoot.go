@@ -13,6 +13,9 @@ import (
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	"github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
 	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -66,6 +69,14 @@ func (d *Driver) Open(ctx context.Context, key client.ObjectKey) (*Cluster, erro
 	cluster, err := d.adopt(ctx, shoot)
 	if err != nil {
 		return nil, err
+	}
+
+	// A Shoot whose deletion was interrupted has no namespace any more.
+	namespace := &corev1.Namespace{}
+	if err := d.seed.Client().Get(ctx, client.ObjectKey{Name: cluster.Namespace}, namespace); apierrors.IsNotFound(err) {
+		return cluster, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("namespace %s: %w", cluster.Namespace, err)
 	}
 
 	return cluster, cluster.deploySecrets(ctx)
@@ -178,10 +189,11 @@ func (c *Cluster) succeed(ctx context.Context) error {
 		status.ObservedGeneration = c.Shoot.Generation
 		status.IsHibernated = c.hibernated()
 		status.LastOperation = &gardencorev1beta1.LastOperation{
-			Type:        gardencorev1beta1.LastOperationTypeReconcile,
-			State:       gardencorev1beta1.LastOperationStateSucceeded,
-			Progress:    100,
-			Description: "Shoot cluster has been successfully reconciled.",
+			Type:           gardencorev1beta1.LastOperationTypeReconcile,
+			State:          gardencorev1beta1.LastOperationStateSucceeded,
+			Progress:       100,
+			Description:    "Shoot cluster has been successfully reconciled.",
+			LastUpdateTime: metav1.Now(),
 		}
 	})
 }

@@ -13,10 +13,12 @@ import (
 	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
 	"github.com/gardener/gardener/pkg/utils/managedresources"
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/render"
 )
 
@@ -65,8 +67,18 @@ func (a *actuator) Reconcile(ctx context.Context, log logr.Logger, network *exte
 	return a.report(ctx, network, &d.status, f.reservations)
 }
 
-// Restore is Reconcile: the reservations were restored with the Infrastructure, before kube-apiserver needed the ranges.
+// Restore takes over what the other seed held, then reconciles. With the Infrastructure, which is restored before, came back what
+// the Shoot's status says is published; the state knows of the rest.
 func (a *actuator) Restore(ctx context.Context, log logr.Logger, network *extensionsv1alpha1.Network, cluster *extensionscontroller.Cluster) error {
+	if network.Status.State != nil {
+		state, err := helper.DecodeNetworkState(network.Status.State)
+		if err != nil {
+			return fmt.Errorf("the state that the Network came with: %w", err)
+		}
+		if err := reservation.Import(ctx, a.client, network.Namespace, state); err != nil {
+			return err
+		}
+	}
 	return a.Reconcile(ctx, log, network, cluster)
 }
 
@@ -114,13 +126,13 @@ func (a *actuator) Migrate(ctx context.Context, _ logr.Logger, network *extensio
 // it is.
 func (a *actuator) report(ctx context.Context, network *extensionsv1alpha1.Network, status *v1alpha1.NetworkStatus, reservations []v1alpha1.PrefixReservation) error {
 	before := network.DeepCopy()
-	state, err := helper.EncodeNetworkState(exportState(reservations))
+	state, err := reservation.State(reservations)
 	if err != nil {
 		return err
 	}
 	// A seed without reservations must not wipe the state that a restored Network came with.
 	if len(reservations) > 0 || network.Status.State == nil {
-		network.Status.State = state
+		network.Status.State = &runtime.RawExtension{Raw: state}
 	}
 	if status != nil {
 		if network.Status.ProviderStatus, err = helper.EncodeNetworkStatus(status); err != nil {
@@ -132,19 +144,4 @@ func (a *actuator) report(ctx context.Context, network *extensionsv1alpha1.Netwo
 		return fmt.Errorf("writing the Network's status: %w", err)
 	}
 	return nil
-}
-
-// exportState is what the shoot takes with it when its control plane moves to another seed.
-func exportState(reservations []v1alpha1.PrefixReservation) *v1alpha1.NetworkState {
-	state := &v1alpha1.NetworkState{}
-	for i := range reservations {
-		r := &reservations[i]
-		if r.DeletionTimestamp != nil {
-			continue
-		}
-		status := *r.Status.DeepCopy()
-		status.Conditions = nil
-		state.Reservations = append(state.Reservations, v1alpha1.ReservationState{Name: r.Name, Spec: r.Spec, Status: status})
-	}
-	return state
 }

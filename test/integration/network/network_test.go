@@ -34,6 +34,8 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/render"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 )
 
 const wait = 30 * time.Second
@@ -241,6 +243,9 @@ func TestMigrateAndRestore(t *testing.T) {
 	g.Expect(s.network.Destroy(t.Context())).To(Succeed())
 	g.Expect(s.network.WaitCleanup(t.Context())).To(Succeed())
 
+	// The other seed knows nothing of the reservations but what the state says.
+	g.Expect(env.Client.DeleteAllOf(t.Context(), &v1alpha1.PrefixReservation{}, client.InNamespace(s.namespace))).To(Succeed())
+
 	s.network = s.component(t) // the other seed's gardenlet
 	name := "demo"
 	g.Expect(s.network.Restore(t.Context(), &gardencorev1beta1.ShootState{Spec: gardencorev1beta1.ShootStateSpec{
@@ -252,6 +257,13 @@ func TestMigrateAndRestore(t *testing.T) {
 	restored, err := s.network.Get(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(restored.Status.State.Raw).To(MatchJSON(state.Raw))
+	for name, allocated := range map[string]string{"nodes-ipv6": "2001:db8:1::/64", "services-ipv6": "2001:db8:2::/64"} {
+		reservation := &v1alpha1.PrefixReservation{}
+		g.Expect(env.Client.Get(t.Context(), s.key(name), reservation)).To(Succeed(), "the other seed takes over what was held")
+		g.Expect(reservation.Status.Phase).To(Equal(v1alpha1.PhaseBound))
+		g.Expect(reservation.Status.Allocated).To(Equal(allocated))
+		g.Expect(reservation.Finalizers).To(ContainElement("ipv6.networking.extensions.gardener.cloud/reservation"))
+	}
 }
 
 func (s *shoot) key(name string) client.ObjectKey {

@@ -52,7 +52,7 @@ test-unit: ## Unit tests, fuzz seeds and golden files
 	go test ./pkg/... ./cmd/... ./charts/... ./example/... ./hack/... ./test/landscape/build/... ./test/landscape/image/...
 
 # Only packages where goroutines meet and that do not pull in Kubernetes: -race compiles every dependency anew.
-RACE_PACKAGES := ./pkg/podip/... ./pkg/cnirpc/... ./pkg/reservation/...
+RACE_PACKAGES := ./pkg/podip/... ./pkg/cnirpc/... ./pkg/dataplane/... ./pkg/reservation ./pkg/reservation/pool ./pkg/reservation/ula ./pkg/reservation/fake
 
 .PHONY: test-race
 test-race: ## The packages where goroutines meet, under the race detector

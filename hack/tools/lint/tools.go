@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
 //go:build tools
 
 // Package tools pins the linters that `make check` runs.

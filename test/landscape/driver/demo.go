@@ -46,8 +46,13 @@ func (d *Driver) DeployDemo(ctx context.Context) (*Cluster, error) {
 	})
 }
 
-// Deploy applies the manifest of a Shoot and reconciles it.
+// Deploy applies the manifest of a Shoot and reconciles it. A deletion that was interrupted is completed first, and a Shoot
+// that sleeps is woken up.
 func (d *Driver) Deploy(ctx context.Context, manifest []byte, nodes int) (*Cluster, error) {
+	if err := d.completeDeletion(ctx, manifest); err != nil {
+		return nil, err
+	}
+
 	var shoot *gardencorev1beta1.Shoot
 
 	if err := d.progress.Step(ctx, "owner: apply the Shoot; admission: read its keywords", func(ctx context.Context) (err error) {
@@ -58,7 +63,39 @@ func (d *Driver) Deploy(ctx context.Context, manifest []byte, nodes int) (*Clust
 		return nil, err
 	}
 
+	if cluster := (&Cluster{Shoot: shoot}); cluster.hibernated() {
+		cluster, err := d.adopt(ctx, shoot)
+		if err != nil {
+			return nil, err
+		}
+
+		return cluster.WakeUp(ctx, nodes)
+	}
+
 	return d.Reconcile(ctx, shoot, nodes)
+}
+
+func (d *Driver) completeDeletion(ctx context.Context, manifest []byte) error {
+	wanted, err := shootFrom(manifest)
+	if err != nil {
+		return err
+	}
+
+	shoot := &gardencorev1beta1.Shoot{}
+	if err := d.garden.Get(ctx, client.ObjectKeyFromObject(wanted), shoot); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+
+	if shoot.DeletionTimestamp == nil {
+		return nil
+	}
+
+	cluster, err := d.Open(ctx, client.ObjectKeyFromObject(shoot))
+	if err != nil {
+		return err
+	}
+
+	return d.DeleteShoot(ctx, cluster)
 }
 
 // OpenDemo finds the demo's Shoot.

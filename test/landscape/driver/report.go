@@ -63,10 +63,11 @@ func (c *Cluster) Report(ctx context.Context) (show.Report, error) {
 
 func (c *Cluster) hints() []string {
 	return []string{
+		"kubectl, if you have none:  export PATH=$PATH:" + c.machine.Bin,
 		"A shell on the Shoot:       export KUBECONFIG=" + ShootKubeconfigPath(c.machine.Dir),
 		"A shell on garden and seed: export KUBECONFIG=" + SeedKubeconfigPath(c.machine.Dir),
-		"                            kubectl get pods -A -o wide        (kubectl is " + c.machine.Bin + "/kubectl)",
 		"On a host of the landscape: go run ./test/landscape exec outside ping -c1 ADDRESS",
+		"The Shoot's owner:          go run ./test/landscape shoot scale 5   (or hibernate, wake, delete)",
 		"The end of it all:          make demo-down",
 	}
 }

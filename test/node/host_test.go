@@ -205,6 +205,31 @@ func TestTheUplinkGoesDownAndUp(t *testing.T) {
 	g.Eventually(func() (string, error) { return p.ask(t, netip.MustParseAddr("fd00:cafe::12")) }, "10s").Should(Equal(p.addr(t).String()))
 }
 
+// TestANodeIsMadeAgain: its new interface has the old address, and another MAC than its peers remember.
+func TestANodeIsMadeAgain(t *testing.T) {
+	needsRoot(t)
+	g := NewWithT(t)
+	_, nodes := cluster(t, v6(), n1(), n2())
+	n := nodes[0]
+	b := nodes[1].newPod(t, "b").add(t)
+	b.echo(t, b.addr(t))
+
+	view := n.file.View
+	peers := view.Peers
+	route := func() string { return n.ip(t, "-6", "route", "show", "fd00:10::2:0:0/96") }
+	view.Peers = nil
+	n.tell(view)
+	g.Eventually(route, "10s", "20ms").Should(BeEmpty())
+	n.ip(t, "-6", "neigh", "replace", "fd00:cafe::12", "dev", "eth0", "lladdr", "02:00:00:00:00:01", "nud", "reachable")
+	_, err := n.ask(t, netip.MustParseAddr("fd00:cafe::12"))
+	g.Expect(err).To(HaveOccurred(), "the old MAC is still believed")
+
+	view.Peers = peers
+	n.tell(view)
+	g.Eventually(route, "10s", "20ms").Should(ContainSubstring("via fd00:cafe::12"))
+	g.Eventually(func() (string, error) { return n.ask(t, b.addr(t)) }, "3s", "20ms").Should(Equal("fd00:cafe::11"))
+}
+
 func TestAForeignRouteInThePlaceOfOurs(t *testing.T) {
 	needsRoot(t)
 	g := NewWithT(t)

@@ -202,7 +202,21 @@ func add(r *nl.Route) error {
 	if errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("someone else's route is in its place: %w", err)
 	}
-	return err
+	if err != nil || r.Gw == nil {
+		return err
+	}
+	return forget(r)
+}
+
+// forget the link-layer address of a route's next hop, and that only: the next packet solicits it again (RFC 4861, 7.2.2). A node
+// that was made again has its old address and a new interface, and the kernel would go on to send to the old one until it finds the
+// neighbour unreachable, which takes up to a minute (7.3). New routes only come with new peers.
+func forget(r *nl.Route) error {
+	entry := &nl.Neigh{LinkIndex: r.LinkIndex, Family: family(addr(r.Gw)), IP: r.Gw}
+	if err := nl.NeighDel(entry); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("forget the link-layer address of %s: %w", r.Gw, err)
+	}
+	return nil
 }
 
 // remove deletes a route that may have gone with its interface.

@@ -127,8 +127,10 @@ func (h *Host) plug(cfg HostConfig) error {
 		return err
 	}
 	return within(h.NetNS(), func(k *netlink.Handle) error {
-		if err := h.ensureEth0(k, cfg.Link); err != nil {
-			return err
+		if _, err := k.LinkByName("eth0"); err != nil {
+			if err := errors.Join(h.makeEth0(k, cfg.Link), h.l.forget(cfg.Link, cfg.Addresses)); err != nil {
+				return err
+			}
 		}
 		if err := setAddresses(k, "eth0", cfg.Addresses); err != nil {
 			return err
@@ -146,11 +148,26 @@ func (h *Host) plug(cfg HostConfig) error {
 	})
 }
 
-// ensureEth0 makes the veth pair between the host and the router.
-func (h *Host) ensureEth0(k *netlink.Handle, link Link) error {
-	if _, err := k.LinkByName("eth0"); err == nil {
+// forget makes the router solicit its neighbours at these addresses again. A machine that was plugged in anew has another MAC, which
+// a data centre's network knows because it runs the machine.
+func (l *Landscape) forget(link Link, addresses []netip.Prefix) error {
+	return within(l.Router().NetNS(), func(k *netlink.Handle) error {
+		bridge, err := k.LinkByName(link.bridge())
+		if err != nil {
+			return err
+		}
+		for _, a := range addresses {
+			err := k.NeighDel(&netlink.Neigh{LinkIndex: bridge.Attrs().Index, IP: a.Addr().AsSlice()})
+			if err != nil && !errors.Is(err, syscall.ENOENT) {
+				return fmt.Errorf("neighbour %s of link %s: %w", a.Addr(), link, err)
+			}
+		}
 		return nil
-	}
+	})
+}
+
+// makeEth0 makes the veth pair between the host and the router.
+func (h *Host) makeEth0(k *netlink.Handle, link Link) error {
 	router := h.l.Router().NetNS()
 	fd, err := openNetNS(router)
 	if err != nil {

@@ -8,8 +8,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
+	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	"github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
 	secretsutils "github.com/gardener/gardener/pkg/utils/secrets"
 	secretsmanager "github.com/gardener/gardener/pkg/utils/secrets/manager"
@@ -20,7 +22,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/build"
 )
 
 const (
@@ -28,11 +30,12 @@ const (
 	gardenID = "landscape"
 
 	gardenerAPIServer = "gardener-apiserver"
-	// kubernetesVersion of everything on the landscape.
-	kubernetesVersion = "1.36.3"
 	// gardenerVersion is that of the components used here.
-	gardenerVersion = "v1.150.0"
+	gardenerVersion = build.GardenerVersion
 )
+
+// kubernetesVersion of everything on the landscape, as Shoots write it.
+var kubernetesVersion = strings.TrimPrefix(build.KubernetesVersion, "v")
 
 // gardenerAPIs are the group versions that gardener-apiserver serves.
 var gardenerAPIs = []schema.GroupVersion{

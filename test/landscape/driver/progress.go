@@ -34,9 +34,6 @@ func (p *Progress) Say(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.out, "%s  %s\n", stopwatch(time.Since(p.start)), fmt.Sprintf(format, args...))
 }
 
-// Elapsed is the time since the start.
-func (p *Progress) Elapsed() time.Duration { return time.Since(p.start) }
-
 func stopwatch(d time.Duration) string {
 	return fmt.Sprintf("%2d:%04.1f", int(d.Minutes()), d.Seconds()-60*float64(int(d.Minutes())))
 }

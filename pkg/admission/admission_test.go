@@ -96,6 +96,28 @@ func TestMutateIsIdempotent(t *testing.T) {
 	}
 }
 
+// TestMutateRefusesUpdates: an update that would break the Shoot is refused before anything is reserved or published for it.
+func TestMutateRefusesUpdates(t *testing.T) {
+	for name, tc := range map[string]struct {
+		created [3]string
+		nodes   string
+		want    string
+	}{
+		"reserved nodes grow": {[3]string{"v6global/64+prefix/96", "v6fromNode", "v6global"}, "v6global/60+prefix/96",
+			`spec.networking.nodes: Invalid value: "v6global/60+prefix/96": the range was v6global/64+prefix/96, and what was reserved for it keeps its size`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			ctx, m := context.Background(), &Mutator{Reader: readerOf()}
+			shoot := shootOf("ipv6", tc.created[0], tc.created[1], tc.created[2])
+			g.Expect(m.Mutate(ctx, shoot, nil)).To(Succeed())
+			updated := shoot.DeepCopy()
+			updated.Spec.Networking.Nodes = &tc.nodes
+			g.Expect(m.Mutate(ctx, updated, shoot)).To(MatchError(ContainSubstring(tc.want)))
+		})
+	}
+}
+
 func TestValidateLooksAtWhatOthersLeft(t *testing.T) {
 	ctx := context.Background()
 	seed := &gardencorev1beta1.Seed{

@@ -213,7 +213,6 @@ func TestUpdate(t *testing.T) {
 		"documentation is added":       {"v6global v6global v6global", "v6global,nov4 nov4,v6global v6global,nov4", ""},
 		"the order of pods and nodes":  {"v6global,v4private v6global,v4private v6global", "v4private,v6global v4private,v6global v6global", ""},
 		"what was not given is given":  {"- - -", was, ""},
-		"nodes are widened":            {"v6global/64 v6global v6global", "v6global/60 v6global v6global", ""},
 		"nodes are widened, by a CIDR": {"2001:db8::/64 v6global v6global", "2001:db8::/60 v6global v6global", ""},
 		"nodes get another family":     {"v6global v6global v6global", "v6global,v4private v6global v6global", ""},
 
@@ -236,23 +235,31 @@ func TestUpdate(t *testing.T) {
 			    custom
 			    ^^^^^^`},
 		"nodes shrink": {"v6global/60 v6global v6global", "v6global/64 v6global v6global", `
-			nodes: the range was v6global/60; nodes may be widened, but not be changed otherwise; write v6global/60
+			nodes: the range was v6global/60, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened; write v6global/60
 			    v6global/64
 			    ^^^^^^^^^^^`},
+		"reserved nodes do not grow": {"v6global/64+prefix/96 v6fromNode v6global", "v6global/60+prefix/96 v6fromNode v6global", `
+			nodes: the range was v6global/64+prefix/96, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened; write v6global/64+prefix/96
+			    v6global/60+prefix/96
+			    ^^^^^^^^^^^^^^^^^^^^^`},
+		"drawn nodes do not grow": {"v6private v6global v6global", "v6private/48 v6global v6global", `
+			nodes: the range was v6private, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened; write v6private
+			    v6private/48
+			    ^^^^^^^^^^^^`},
 		"nodes move": {"2001:db8::/64 v6global v6global", "2001:db8:1::/60 v6global v6global", `
-			nodes: the range was 2001:db8::/64; nodes may be widened, but not be changed otherwise; write 2001:db8::/64
+			nodes: the range was 2001:db8::/64; nodes may be widened from one CIDR to a larger one, but not be changed otherwise; write 2001:db8::/64
 			    2001:db8:1::/60
 			    ^^^^^^^^^^^^^^^`},
 		"nodes change the kind": {"v4private,v6global v6global v6global", "v4private,v6private v6global v6global", `
-			nodes: the range was v4private,v6global; nodes may be widened, but not be changed otherwise; write v4private,v6global
+			nodes: the range was v4private,v6global; nodes may be widened from one CIDR to a larger one, but not be changed otherwise; write v4private,v6global
 			    v4private,v6private
 			              ^^^^^^^^^`},
 		"nodes lose a family": {"v4private,v6global v6global v6global", "v6global v6global v6global", `
-			nodes: the range was v4private,v6global; nodes may be widened, but not be changed otherwise; write v4private,v6global
+			nodes: the range was v4private,v6global; nodes may be widened from one CIDR to a larger one, but not be changed otherwise; write v4private,v6global
 			    v6global
 			    ^^^^^^^^`},
 		"each node's prefix changes": {"v6global+prefix/96 v6fromNode v6global", "v6global+prefix/100 v6fromNode v6global", `
-			nodes: the range was v6global+prefix/96; nodes may be widened, but not be changed otherwise; write v6global+prefix/96
+			nodes: the range was v6global+prefix/96; nodes may be widened from one CIDR to a larger one, but not be changed otherwise; write v6global+prefix/96
 			    v6global+prefix/100
 			    ^^^^^^^^^^^^^^^^^^^`},
 	} {

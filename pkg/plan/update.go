@@ -13,7 +13,7 @@ import (
 )
 
 // CheckUpdate reports what an update may not change: the meaning of pods and services, and that of nodes other than to a wider
-// range (rule 9). Two texts mean the same if they differ in what is a default or documentation only. A range that was not given
+// CIDR (rule 9). What was reserved for nodes keeps its size, because a reservation cannot grow in place. Two texts mean the same if they differ in what is a default or documentation only. A range that was not given
 // before may be given.
 func CheckUpdate(old, updated keyword.Ranges) error {
 	var errs ErrorList
@@ -70,12 +70,17 @@ func checkNodes(was, is keyword.Range) ErrorList {
 		if has && wider(old, v) {
 			continue
 		}
-		errs = append(errs, errorAt(&is, Key{keyword.Nodes, f}, RuleUpdate, fmt.Sprintf("the range was %s; nodes may be widened, but not be changed otherwise", was), "write "+was.String()))
+		msg := "the range was %s; nodes may be widened from one CIDR to a larger one, but not be changed otherwise"
+		if has && resized(old, v) {
+			msg = "the range was %s, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened"
+		}
+		errs = append(errs, errorAt(&is, Key{keyword.Nodes, f}, RuleUpdate, fmt.Sprintf(msg, was), "write "+was.String()))
 	}
 	return errs
 }
 
-// wider tells whether everything that old asked for is in what the new value asks for.
+// wider tells whether everything that old asked for is in what the new value asks for. Words have to ask for the same: what was
+// reserved for them, or drawn, stays as it is.
 func wider(old, v keyword.Value) bool {
 	if old.NodePrefix != v.NodePrefix || old.Word != v.Word {
 		return false
@@ -83,5 +88,10 @@ func wider(old, v keyword.Value) bool {
 	if old.CIDR.IsValid() {
 		return prefix.Covers(v.CIDR, old.CIDR)
 	}
-	return v.Effective(keyword.Nodes) <= old.Effective(keyword.Nodes)
+	return v.Effective(keyword.Nodes) == old.Effective(keyword.Nodes)
+}
+
+// resized tells whether the same is reserved, in another size.
+func resized(old, v keyword.Value) bool {
+	return !old.CIDR.IsValid() && old.Word == v.Word && old.Effective(keyword.Nodes) != v.Effective(keyword.Nodes)
 }

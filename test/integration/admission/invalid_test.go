@@ -198,11 +198,17 @@ func TestInvalidUpdates(t *testing.T) {
 			    v6private
 			    ^^^^^^^^^`},
 		"nodes shrink": {func(s *gardencorev1beta1.Shoot) { s.Spec.Networking.Nodes = new("v6global/72+prefix/96") }, `
-			spec.networking.nodes: Invalid value: "v6global/72+prefix/96": the range was v6global/64+prefix/96; nodes may be widened, but not be changed otherwise; write v6global/64+prefix/96
+			spec.networking.nodes: Invalid value: "v6global/72+prefix/96": the range was v6global/64+prefix/96, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened; write v6global/64+prefix/96
 			    v6global/72+prefix/96
 			    ^^^^^^^^^^^^^^^^^^^^^`},
+		"reserved nodes grow": {func(s *gardencorev1beta1.Shoot) {
+			networking(s, "", "", "", header+`,"ranges":{"nodes":"v6global/60+prefix/96"}}`)
+		}, `
+			spec.networking.providerConfig.ranges.nodes: Invalid value: "v6global/60+prefix/96": the range was v6global/64+prefix/96, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened; write v6global/64+prefix/96
+			    v6global/60+prefix/96
+			    ^^^^^^^^^^^^^^^^^^^^^`},
 		"nodes get another CIDR than gardenlet pinned": {func(s *gardencorev1beta1.Shoot) { s.Spec.Networking.Nodes = new("2001:db8:a::/64+prefix/96") }, `
-			spec.networking.nodes: Invalid value: "2001:db8:a::/64+prefix/96": the range was v6global/64+prefix/96; nodes may be widened, but not be changed otherwise; write v6global/64+prefix/96
+			spec.networking.nodes: Invalid value: "2001:db8:a::/64+prefix/96": the range was v6global/64+prefix/96; nodes may be widened from one CIDR to a larger one, but not be changed otherwise; write v6global/64+prefix/96
 			    2001:db8:a::/64+prefix/96
 			    ^^^^^^^^^^^^^^^^^^^^^^^^^`},
 		"kube-proxy": {func(s *gardencorev1beta1.Shoot) {

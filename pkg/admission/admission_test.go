@@ -105,6 +105,8 @@ func TestMutateRefusesUpdates(t *testing.T) {
 	}{
 		"reserved nodes grow": {[3]string{"v6global/64+prefix/96", "v6fromNode", "v6global"}, "v6global/60+prefix/96",
 			`spec.networking.nodes: Invalid value: "v6global/60+prefix/96": the range was v6global/64+prefix/96, and what was reserved for it keeps its size`},
+		"nodes grow that pods come from": {[3]string{"2001:db8::/64+prefix/96", "v6fromNode", "v6global"}, "2001:db8::/60+prefix/96",
+			`spec.networking.nodes: Invalid value: "2001:db8::/60+prefix/96": the range was 2001:db8::/64+prefix/96, and the pods come from it`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

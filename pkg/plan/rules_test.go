@@ -246,6 +246,12 @@ func TestUpdate(t *testing.T) {
 			nodes: the range was v6private, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened; write v6private
 			    v6private/48
 			    ^^^^^^^^^^^^`},
+		"nodes that pods come from do not grow": {"2001:db8::/64+prefix/96 v6fromNode v6global", "2001:db8::/60+prefix/96 v6fromNode v6global", `
+			nodes: the range was 2001:db8::/64+prefix/96, and the pods come from it; nodes cannot be widened then, because the cluster's pods range cannot be changed; write 2001:db8::/64+prefix/96
+			    2001:db8::/60+prefix/96
+			    ^^^^^^^^^^^^^^^^^^^^^^^`},
+		"nodes that pods come from get another family":    {"2001:db8::/64+prefix/96 v6fromNode v6global", "2001:db8::/64+prefix/96,10.0.0.0/8 v6fromNode v6global", ""},
+		"nodes grow in the family that no pods come from": {"2001:db8::/64+prefix/96,10.0.0.0/16 v6fromNode v6global", "2001:db8::/64+prefix/96,10.0.0.0/8 v6fromNode v6global", ""},
 		"nodes move": {"2001:db8::/64 v6global v6global", "2001:db8:1::/60 v6global v6global", `
 			nodes: the range was 2001:db8::/64; nodes may be widened from one CIDR to a larger one, but not be changed otherwise; write 2001:db8::/64
 			    2001:db8:1::/60

@@ -13,7 +13,8 @@ import (
 )
 
 // CheckUpdate reports what an update may not change: the meaning of pods and services, and that of nodes other than to a wider
-// CIDR (rule 9). What was reserved for nodes keeps its size, because a reservation cannot grow in place. Two texts mean the same if they differ in what is a default or documentation only. A range that was not given
+// CIDR (rule 9). What was reserved for nodes keeps its size, because a reservation cannot grow in place, and so do nodes that pods
+// come from, because Gardener published them as the pods range, which is for life. Two texts mean the same if they differ in what is a default or documentation only. A range that was not given
 // before may be given.
 func CheckUpdate(old, updated keyword.Ranges) error {
 	var errs ErrorList
@@ -30,7 +31,7 @@ func CheckUpdate(old, updated keyword.Ranges) error {
 			errs = append(errs, errorAt(is, Key{Range: n}, RuleUpdate, fmt.Sprintf("the range was %s, and what it means cannot be changed", was), "write "+was.String()))
 			continue
 		}
-		errs = append(errs, checkNodes(*was, *is)...)
+		errs = append(errs, checkNodes(*was, *is, podsFromNodes(old, updated))...)
 	}
 	return errs.OrNil()
 }
@@ -59,7 +60,23 @@ func meaning(n keyword.Name, r keyword.Range) []keyword.Value {
 	return vs
 }
 
-func checkNodes(was, is keyword.Range) ErrorList {
+// podsFromNodes tells whether the pods of a family are a part of the nodes' prefixes, and so the cluster's pods range is the nodes
+// range.
+func podsFromNodes(old, updated keyword.Ranges) func(prefix.Family) bool {
+	return func(f prefix.Family) bool {
+		for _, pods := range []*keyword.Range{old.Pods, updated.Pods} {
+			if pods == nil {
+				continue
+			}
+			if v, ok := pods.Value(f); ok && v.FromNode() {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func checkNodes(was, is keyword.Range, podsAreNodes func(prefix.Family) bool) ErrorList {
 	var errs ErrorList
 	for _, f := range []prefix.Family{prefix.IPv6, prefix.IPv4} {
 		old, had := was.Value(f)
@@ -67,12 +84,16 @@ func checkNodes(was, is keyword.Range) ErrorList {
 			continue // another family makes nodes wider
 		}
 		v, has := is.Value(f)
-		if has && wider(old, v) {
+		var msg string
+		switch {
+		case has && wider(old, v) && (old.CIDR == v.CIDR || !podsAreNodes(f)):
 			continue
-		}
-		msg := "the range was %s; nodes may be widened from one CIDR to a larger one, but not be changed otherwise"
-		if has && resized(old, v) {
+		case has && wider(old, v):
+			msg = "the range was %s, and the pods come from it; nodes cannot be widened then, because the cluster's pods range cannot be changed"
+		case has && resized(old, v):
 			msg = "the range was %s, and what was reserved for it keeps its size; only nodes that are a CIDR of one's own may be widened"
+		default:
+			msg = "the range was %s; nodes may be widened from one CIDR to a larger one, but not be changed otherwise"
 		}
 		errs = append(errs, errorAt(&is, Key{keyword.Nodes, f}, RuleUpdate, fmt.Sprintf(msg, was), "write "+was.String()))
 	}

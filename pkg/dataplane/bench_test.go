@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+)
+
+// BenchmarkDiffRoutes compares a thousand routes with a thousand: as they shall be (every resync), and all of them missing (a start).
+func BenchmarkDiffRoutes(b *testing.B) {
+	var want []dataplane.Route
+	for i := range 1000 {
+		want = append(want, dataplane.Route{
+			Dst: netip.MustParsePrefix(fmt.Sprintf("2001:db8:0:1:0:%x::/96", i)), Via: netip.MustParseAddr(fmt.Sprintf("2001:db8::1:%x", i)),
+			Device: "eth0", OnLink: true, Metric: dataplane.MetricPeer, Protocol: dataplane.ProtocolNode,
+		})
+	}
+	for name, c := range map[string]struct {
+		have    []dataplane.Route
+		changes int
+	}{
+		"all there":   {slices.Clone(want), 0},
+		"one missing": {want[1:], 1},
+		"none there":  {nil, 1000},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := dataplane.DiffRoutes(c.have, want); len(got.Added) != c.changes {
+					b.Fatal(len(got.Added))
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+)
+
+func TestPercentile(t *testing.T) {
+	g := NewWithT(t)
+	var hundred series
+	for i := range 100 {
+		hundred = append(hundred, time.Duration(100-i)*time.Millisecond)
+	}
+	g.Expect(hundred.percentile(50)).To(Equal(50 * time.Millisecond))
+	g.Expect(hundred.percentile(99)).To(Equal(99 * time.Millisecond))
+	g.Expect(hundred[0]).To(Equal(100*time.Millisecond), "what was measured keeps its order")
+	g.Expect(series{7, 3}.percentile(50)).To(Equal(time.Duration(3)))
+	g.Expect(series{7, 3}.percentile(99)).To(Equal(time.Duration(7)))
+	g.Expect(series{}.percentile(99)).To(BeZero())
+}
+
+func TestCells(t *testing.T) {
+	g := NewWithT(t)
+	a, b := series{9940 * time.Microsecond}, series{20 * time.Millisecond}
+	g.Expect(a.figures()).To(Equal("9.9 / 9.9"))
+	g.Expect(b.figures()).To(Equal("20 / 20"))
+	g.Expect(a.ratio(b)).To(Equal("0.5 / 0.5"))
+	g.Expect(a.ratio(nil)).To(Equal("- / -"))
+}

@@ -96,6 +96,32 @@ func TestMutateIsIdempotent(t *testing.T) {
 	}
 }
 
+// TestMutateLeavesPodsFromNodesOpen: spec.networking.pods is immutable, and the supernet gives way to what the Infrastructure reports.
+func TestMutateLeavesPodsFromNodesOpen(t *testing.T) {
+	const supernet = "{" + networkConfig + `,"podSupernet":"2001:db8::/40"}`
+	g := NewWithT(t)
+	ctx, m := context.Background(), &Mutator{Reader: readerOf()}
+	shoot := shootOf("ipv6", "custom+prefix/96", "v6fromNode", "v6global")
+	shoot.Spec.Networking.ProviderConfig = &runtime.RawExtension{Raw: []byte(supernet)}
+	g.Expect(m.Mutate(ctx, shoot, nil)).To(Succeed())
+	g.Expect(shoot.Spec.Networking.Pods).To(BeNil())
+
+	running := shootOf("ipv6", "custom+prefix/96", "v6fromNode", "v6global")
+	g.Expect(m.Mutate(ctx, running, nil)).To(Succeed())
+	updated := running.DeepCopy()
+	updated.Spec.Networking.ProviderConfig = &runtime.RawExtension{Raw: []byte(supernet)}
+	g.Expect(m.Mutate(ctx, updated, running)).To(Succeed())
+	g.Expect(updated.Spec.Networking.Pods).To(BeNil())
+
+	fixed := shootOf("ipv6", "2001:db8:1::/64+prefix/96", "v6fromNode", "v6global")
+	g.Expect(m.Mutate(ctx, fixed, nil)).To(Succeed())
+	g.Expect(fixed.Spec.Networking.Pods).To(HaveValue(Equal("2001:db8:1::/64")))
+
+	reserved := shootOf("ipv6", "v6global+prefix/96", "v6fromNode", "v6global")
+	reserved.Spec.Networking.ProviderConfig = &runtime.RawExtension{Raw: []byte(supernet)}
+	g.Expect(m.Mutate(ctx, reserved, nil)).To(MatchError(ContainSubstring("providerConfig.podSupernet, 2001:db8::/40, is for IPv6 pods that come from nodes that are custom")))
+}
+
 // TestMutateRefusesUpdates: an update that would break the Shoot is refused before anything is reserved or published for it.
 func TestMutateRefusesUpdates(t *testing.T) {
 	for name, tc := range map[string]struct {

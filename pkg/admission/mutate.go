@@ -203,6 +203,9 @@ func (m *mutation) apply(p plan.Plan) field.ErrorList {
 // primary family. Gardener refuses a dual-stack Shoot without CIDRs, so if that one is not known yet it is the other family's.
 func specValue(w wish, p plan.Plan, published plan.Published) *string {
 	known := published.Of(w.name)
+	if w.name == keyword.Pods {
+		known = slices.DeleteFunc(slices.Clone(known), func(c netip.Prefix) bool { return undecided(p, prefix.FamilyOf(c.Addr())) })
+	}
 	if w.keep != "" && (w.name != keyword.Nodes || len(known) == 0 || unchanged(w)) {
 		return &w.keep
 	}
@@ -214,6 +217,14 @@ func specValue(w wish, p plan.Plan, published plan.Published) *string {
 		}
 	}
 	return nil
+}
+
+// undecided tells whether the published pods of the family may still become others. spec.networking.pods is immutable: pods that
+// come from the nodes go there only if the nodes are fixed, for a podSupernet gives way to what the Infrastructure reports, and
+// gardenlet would then hand both to Kubernetes.
+func undecided(p plan.Plan, f prefix.Family) bool {
+	_, fixed := p.Fixed[plan.Key{Range: keyword.Nodes, Family: f}]
+	return !fixed && slices.ContainsFunc(p.NodeRanges, func(r plan.NodeRange) bool { return r.Family == f && r.From == keyword.Nodes })
 }
 
 func unchanged(w wish) bool {

@@ -26,6 +26,7 @@ const (
 	RuleNodeMask   = "node-mask"   // 7
 	RuleUpdate     = "update"      // 9
 	RuleULASpace   = "ula-space"
+	RuleSupernet   = "pod-supernet"
 	RuleReserved   = "reserved"
 )
 

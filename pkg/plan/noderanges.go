@@ -6,6 +6,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
@@ -58,6 +59,25 @@ func (b *builder) nodeRanges() {
 			b.plan.NodeMaskIPv6 = min(max(nr.PodBits, bounds.min), bounds.max)
 		}
 	}
+}
+
+// supernet checks that providerConfig.podSupernet has a use. Where it has none, because the pods' range is known or comes with the
+// nodes, it would be a second pods range of the family, which kube-controller-manager and kube-proxy refuse.
+func (b *builder) supernet() {
+	s := b.facts.PodSupernet
+	if !s.IsValid() {
+		return
+	}
+	f := prefix.FamilyOf(s.Addr())
+	i := slices.IndexFunc(b.plan.NodeRanges, func(nr NodeRange) bool { return nr.Family == f })
+	switch {
+	case i >= 0 && b.plan.NodeRanges[i].From == keyword.Nodes && b.plan.NodeRanges[i].Custom:
+		return
+	case i < 0 && b.needsNodePrefix(f):
+		return // what the nodes lack is said already
+	}
+	b.fail(b.at(Key{keyword.Pods, f}, RuleSupernet, fmt.Sprintf("providerConfig.podSupernet, %s, is for %s pods that come from nodes that are custom; here it would be a second pods range", s, f),
+		"leave podSupernet out"))
 }
 
 // fromNode makes the pods' range a part of each node's own prefix.

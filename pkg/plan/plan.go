@@ -144,6 +144,7 @@ func Build(ranges keyword.Ranges, facts Facts) (Plan, error) {
 	b.families()
 	b.requests()
 	b.nodeRanges()
+	b.supernet()
 	b.errs = append(b.errs, b.plan.conflicts(b.plan.known(facts.Reserved))...)
 	b.warn()
 	if err := b.errs.OrNil(); err != nil {

@@ -161,6 +161,23 @@ func TestRules(t *testing.T) {
 			services: nodes /49, pods /49, services /112 do not fit together in the one /48 that is drawn for the shoot; ask for longer prefixes, or for /48, which draws one of its own
 			    v6private
 			    ^^^^^^^^^`},
+		// The supernet of custom nodes.
+		{"pod-supernet", "v6global+prefix/96 v6fromNode v6global", plan.Facts{PodSupernet: pfx("2001:db8::/40")}, `
+			pods: providerConfig.podSupernet, 2001:db8::/40, is for IPv6 pods that come from nodes that are custom; here it would be a second pods range; leave podSupernet out
+			    v6fromNode
+			    ^^^^^^^^^^`},
+		{"pod-supernet", "custom v6private v6global", plan.Facts{PodSupernet: pfx("2001:db8::/40")}, `
+			pods: providerConfig.podSupernet, 2001:db8::/40, is for IPv6 pods that come from nodes that are custom; here it would be a second pods range; leave podSupernet out
+			    v6private
+			    ^^^^^^^^^`},
+		{"pod-supernet", "custom+prefix/96 v6fromNode v6global", plan.Facts{PodSupernet: pfx("10.0.0.0/8")}, `
+			pods: providerConfig.podSupernet, 10.0.0.0/8, is for IPv4 pods that come from nodes that are custom; here it would be a second pods range; leave podSupernet out
+			    v6fromNode
+			    ^^^^^^^^^^`},
+		{"pod-supernet", "custom custom v6global", plan.Facts{PodSupernet: pfx("2001:db8::/40")}, `
+			pods: providerConfig.podSupernet, 2001:db8::/40, is for IPv6 pods that come from nodes that are custom; here it would be a second pods range; leave podSupernet out
+			    custom
+			    ^^^^^^`},
 		// Several at once.
 		{"ip-families from-node", "v6global v6fromNode v6global", plan.Facts{IPFamilies: []prefix.Family{v4}}, `
 			services: ipFamilies are [IPv4], but these services make them [IPv6]; leave ipFamilies out, or set them to [IPv6]

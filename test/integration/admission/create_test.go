@@ -137,7 +137,7 @@ func TestCreate(t *testing.T) {
 		"what other admissions inject stays": {
 			nodes: "custom+prefix/96", pods: "v6fromNode/112", services: "v6global",
 			config: `{"overlay":{"enabled":false},"snatToUpstreamDNS":{"enabled":false},"podSupernet":"2001:db8::/40"}`,
-			want: outcome{Pods: "2001:db8::/40", IPFamilies: v6, Mask: 112, Config: header + `,"ranges":{"nodes":"custom+prefix/96","pods":"v6fromNode/112","services":"v6global"},` +
+			want: outcome{IPFamilies: v6, Mask: 112, Config: header + `,"ranges":{"nodes":"custom+prefix/96","pods":"v6fromNode/112","services":"v6global"},` +
 				`"podSupernet":"2001:db8::/40","overlay":{"enabled":false},"snatToUpstreamDNS":{"enabled":false}}`},
 		},
 		"nothing is asked for: the infrastructure brings it": {

@@ -37,7 +37,7 @@ type ControllerConfiguration struct {
 type Pool struct {
 	// Name is unique among the pools.
 	Name string `json:"name"`
-	// Prefixes are canonical IPv6 CIDRs, disjoint from those of every pool.
+	// Prefixes are canonical CIDRs of global IPv6 addresses, disjoint from those of every pool.
 	Prefixes []string `json:"prefixes"`
 	// MinPrefixLength is the shortest length that one reservation may have; the length of the shortest prefix if unset.
 	// +optional

@@ -25,6 +25,9 @@ const (
 	maxLength int32 = 120
 )
 
+// uniqueLocal are the addresses of RFC 4193. A pool that held some would reserve for v6global what can never be published.
+var uniqueLocal = netip.MustParsePrefix("fc00::/7")
+
 // ValidateControllerConfiguration reports every mistake of a ControllerConfiguration.
 func ValidateControllerConfiguration(config *v1alpha1.ControllerConfiguration) field.ErrorList {
 	var errs field.ErrorList
@@ -112,6 +115,9 @@ func validatePrefix(text string, path *field.Path) (netip.Prefix, *field.Error) 
 	}
 	if what := keyword.Forbidden(p); what != "" {
 		return p, field.Invalid(path, text, fmt.Sprintf("must not hold %s addresses, which can be nobody's nodes, pods or services", what))
+	}
+	if p.Overlaps(uniqueLocal) {
+		return p, field.Invalid(path, text, "must not hold unique local addresses (RFC 4193): v6global asks for global ones, and v6private is drawn without a pool")
 	}
 	return p, nil
 }

@@ -54,6 +54,8 @@ func TestValidateControllerConfiguration(t *testing.T) {
 		"host bits":      {pools(pool("a", "2001:db8::1/36")), []string{`must be written in its canonical form, 2001:db8::/36`}},
 		"odd spelling":   {pools(pool("a", "2001:0db8::/36")), []string{`must be written in its canonical form, 2001:db8::/36`}},
 		"link-local":     {pools(pool("a", "fe80::/16")), []string{`must not hold link-local addresses`}},
+		"unique local":   {pools(pool("a", "fd12:3456::/32")), []string{`pools[0].prefixes[0]: Invalid value: "fd12:3456::/32": must not hold unique local addresses (RFC 4193)`}},
+		"all of ULA":     {pools(pool("a", "fc00::/7")), []string{`must not hold unique local addresses (RFC 4193)`}},
 		"bound too low":  {bounded(ptr.To[int32](7), nil, "2001:db8::/36"), []string{`pools[0].minPrefixLength: Invalid value: 7: must be from 8 to 120`}},
 		"bound too high": {bounded(nil, ptr.To[int32](121), "2001:db8::/36"), []string{`pools[0].maxPrefixLength: Invalid value: 121: must be from 8 to 120`}},
 		"bounds crossed": {bounded(ptr.To[int32](64), ptr.To[int32](48), "2001:db8::/36"), []string{`pools[0].maxPrefixLength: Invalid value: 48: must be at least minPrefixLength, which is 64`}},

@@ -54,28 +54,32 @@ func (s *shoot) expectNodePrefixes(t *testing.T) {
 	s.expectPodAddresses(t, ranges)
 }
 
+// expectPodAddresses waits for the pods to be settled: those of a node that went are there for a while.
 func (s *shoot) expectPodAddresses(t *testing.T, ranges map[string]netip.Prefix) {
 	t.Helper()
 
-	g := NewWithT(t)
-	list := &corev1.PodList{}
-	g.Expect(s.api.List(t.Context(), list)).To(Succeed(), "listing the Shoot's pods")
+	eventually(t, time.Minute, "the addresses of pods", func(g Gomega) {
+		list := &corev1.PodList{}
+		g.Expect(s.api.List(t.Context(), list)).To(Succeed(), "listing the Shoot's pods")
 
-	holders := map[string]string{}
+		holders := map[string]string{}
 
-	for _, pod := range list.Items {
-		if pod.Spec.HostNetwork || pod.Status.PodIP == "" || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
-			continue
+		for _, pod := range list.Items {
+			if pod.Spec.HostNetwork || pod.Status.PodIP == "" || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+				continue
+			}
+
+			address, err := netip.ParseAddr(pod.Status.PodIP)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(pod.Status.PodIPs).To(HaveLen(1), "addresses of pod %s", pod.Name)
+			g.Expect(ranges[pod.Spec.NodeName].Contains(address)).To(BeTrue(),
+				"pod %s has the address %s, which is not in %s of its node %s", pod.Name, address, ranges[pod.Spec.NodeName], pod.Spec.NodeName)
+			g.Expect(holders).NotTo(HaveKey(pod.Status.PodIP), "pods %s and %s have the same address", pod.Name, holders[pod.Status.PodIP])
+			holders[pod.Status.PodIP] = pod.Name
 		}
 
-		g.Expect(pod.Status.PodIPs).To(HaveLen(1), "addresses of pod %s", pod.Name)
-		g.Expect(ranges[pod.Spec.NodeName].Contains(parseAddr(t, pod.Status.PodIP))).To(BeTrue(),
-			"pod %s has the address %s, which is not in %s of its node %s", pod.Name, pod.Status.PodIP, ranges[pod.Spec.NodeName], pod.Spec.NodeName)
-		g.Expect(holders).NotTo(HaveKey(pod.Status.PodIP), "pods %s and %s have the same address", pod.Name, holders[pod.Status.PodIP])
-		holders[pod.Status.PodIP] = pod.Name
-	}
-
-	g.Expect(len(holders)).To(BeNumerically(">=", len(ranges)), "pods with addresses of their own")
+		g.Expect(len(holders)).To(BeNumerically(">=", len(ranges)), "pods with addresses of their own")
+	})
 }
 
 // scaleTo brings the Shoot to a number of nodes, with a web server on each, and expects the nodes that stay to keep their ranges.
@@ -137,13 +141,7 @@ func testNodeAgain(t *testing.T) {
 		g.Expect(s.podRanges(t)[name]).NotTo(Equal(pods), "node %s got again what node %s has, or had", name, other)
 	}
 
-	// the old node's web server is deleted with it, the new one is this test's
-	eventually(t, time.Minute, "a web server on the new node", func(gg Gomega) {
-		pods, err := s.Workload(t.Context())
-		gg.Expect(err).NotTo(HaveOccurred())
-		gg.Expect(pods).To(HaveLen(shootNodes))
-	})
-	g.Expect(s.DeployWorkload(t.Context(), shootNodes)).To(Succeed())
 	s.expectNodePrefixes(t)
+	g.Expect(s.DeployWorkload(t.Context(), shootNodes)).To(Succeed())
 	s.expectRing(t)
 }

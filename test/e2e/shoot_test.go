@@ -200,8 +200,9 @@ func (s *shoot) ping(t *testing.T, from *corev1.Pod, args ...string) (string, er
 
 	cmd := s.inPod(t, from, append([]string{"ping", "-6", "-n", "-c", "3", "-i", "0.05", "-W", "2"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
 
-	return out.String(), cmd.Run()
+	return out.String(), err
 }
 
 func parsePrefix(t *testing.T, text string) netip.Prefix {

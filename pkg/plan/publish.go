@@ -33,7 +33,7 @@ func (p Plan) Publish(reserved map[Key]netip.Prefix) (Published, error) {
 }
 
 // PublishAdopted is Publish where some ranges are adopted: those that the infrastructure provider reported by itself are
-// published whole, because the nodes live anywhere in them.
+// published whole, because the nodes live anywhere in them. Of services that we were asked for it is only as much as Kubernetes can use.
 func (p Plan) PublishAdopted(reserved, adopted map[Key]netip.Prefix) (Published, error) {
 	held := map[Key]netip.Prefix{}
 	maps.Copy(held, reserved)
@@ -73,11 +73,15 @@ func (p Plan) publish(k Key, held, adopted map[Key]netip.Prefix) (netip.Prefix, 
 	if cidr, ok := p.Fixed[k]; ok {
 		return PublishedPart(k, cidr), true
 	}
+	i := slices.IndexFunc(p.Requests, func(r Request) bool { return r.Key == k })
 	if cidr, ok := adopted[k]; ok {
+		if i >= 0 {
+			cidr = adoptedPart(p.Requests[i], cidr)
+		}
 		return cidr, true
 	}
 	cidr, ok := held[k]
-	if i := slices.IndexFunc(p.Requests, func(r Request) bool { return r.Key == k }); i >= 0 {
+	if i >= 0 {
 		return firstChild(cidr, p.Requests[i].PublishedBits), ok
 	}
 	if ok || k.Range != keyword.Pods {
@@ -97,6 +101,18 @@ func (p Plan) publish(k Key, held, adopted map[Key]netip.Prefix) (netip.Prefix, 
 // PublishedPart is what Kubernetes gets of a range of one's own: all of it, but of services no more than it can use.
 func PublishedPart(k Key, own netip.Prefix) netip.Prefix {
 	return firstChild(own, publishedBits(k, own.Bits()))
+}
+
+// usableServicesBits is the least length of services that every kube-apiserver accepts.
+const usableServicesBits = 108
+
+// adoptedPart is what Kubernetes gets of a reported range. Services that it can use are left as the provider reported them, for
+// its routes and load balancers know them so (AWS reports a /108); of larger ones it is what everybody gets.
+func adoptedPart(r Request, reported netip.Prefix) netip.Prefix {
+	if r.Range == keyword.Services && reported.Bits() < usableServicesBits {
+		return firstChild(reported, r.PublishedBits)
+	}
+	return reported
 }
 
 func firstChild(p netip.Prefix, bits int) netip.Prefix {

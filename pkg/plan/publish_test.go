@@ -72,6 +72,22 @@ func TestPublish(t *testing.T) {
 			text: "v6global/64+prefix/80 v6fromNode v6global", adopted: held{nodesV6: pfx("2001:db8::/56")}, reserved: held{servicesV6: pfx("2001:db8:1::/56")},
 			want: plan.Published{Nodes: pfxs("2001:db8::/56"), Pods: pfxs("2001:db8::/56"), Services: pfxs("2001:db8:1::/112")},
 		},
+		"reported services that kube-apiserver can use stay": {
+			text: "v6global v6global v6global", adopted: held{nodesV6: pfx("2001:db8::/64"), podsV6: pfx("2001:db8:1::/64"), servicesV6: pfx("2001:db8:2::/108")},
+			want: plan.Published{Nodes: pfxs("2001:db8::/64"), Pods: pfxs("2001:db8:1::/64"), Services: pfxs("2001:db8:2::/108")},
+		},
+		"reported services that it cannot use: their first /112": {
+			text: "v6global v6global v6global", adopted: held{nodesV6: pfx("2001:db8::/64"), podsV6: pfx("2001:db8:1::/64"), servicesV6: pfx("2001:db8:2::/107")},
+			want: plan.Published{Nodes: pfxs("2001:db8::/64"), Pods: pfxs("2001:db8:1::/64"), Services: pfxs("2001:db8:2::/112")},
+		},
+		"reported services that it cannot use, a longer one is asked for": {
+			text: "v6global v6global v6global/116", adopted: held{nodesV6: pfx("2001:db8::/64"), podsV6: pfx("2001:db8:1::/64"), servicesV6: pfx("2001:db8:2::/64")},
+			want: plan.Published{Nodes: pfxs("2001:db8::/64"), Pods: pfxs("2001:db8:1::/64"), Services: pfxs("2001:db8:2::/116")},
+		},
+		"reported services that are somebody else's stay": {
+			text: "v6global v6global custom", adopted: held{nodesV6: pfx("2001:db8::/64"), podsV6: pfx("2001:db8:1::/64"), servicesV6: pfx("2001:db8:2::/64")},
+			want: plan.Published{Nodes: pfxs("2001:db8::/64"), Pods: pfxs("2001:db8:1::/64"), Services: pfxs("2001:db8:2::/64")},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -52,16 +52,16 @@ func multiple(a, b time.Duration) string {
 	if b == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2g", float64(a)/float64(b))
+	return fmt.Sprintf("%.2g×", float64(a)/float64(b))
 }
 
 // report prints what was measured as a Markdown table. The first plugin is compared with each of the others.
 func report(w io.Writer, o options, dir string, plugins []*plugin) {
-	fmt.Fprintf(w, "%d cores, Linux %s, addresses on %s. Milliseconds, p50 / p99; × is ipv6-cni's time divided by that of the plugin to its left.\n\n",
+	fmt.Fprintf(w, "%d cores, Linux %s, addresses on %s. Milliseconds, p50 / p99; in parentheses ipv6-cni's time as a multiple of it.\n\n",
 		runtime.NumCPU(), kernel(), fileSystem(dir))
 	head := []string{"", plugins[0].name}
 	for _, p := range plugins[1:] {
-		head = append(head, p.name, "×")
+		head = append(head, p.name)
 	}
 	row(w, head)
 	row(w, slices.Repeat([]string{"---"}, len(head)))
@@ -77,9 +77,12 @@ func report(w io.Writer, o options, dir string, plugins []*plugin) {
 		{fmt.Sprintf("until the last of %d DEL is done", o.atOnce), func(p *plugin) series { return p.atOnce.allDel }},
 	} {
 		own := line.of(plugins[0])
+		if len(own) == 0 {
+			continue // not asked for
+		}
 		cells := []string{line.name, own.figures()}
 		for _, p := range plugins[1:] {
-			cells = append(cells, line.of(p).figures(), own.ratio(line.of(p)))
+			cells = append(cells, fmt.Sprintf("%s (%s)", line.of(p).figures(), own.ratio(line.of(p))))
 		}
 		row(w, cells)
 	}

@@ -30,6 +30,6 @@ func TestCells(t *testing.T) {
 	a, b := series{9940 * time.Microsecond}, series{20 * time.Millisecond}
 	g.Expect(a.figures()).To(Equal("9.9 / 9.9"))
 	g.Expect(b.figures()).To(Equal("20 / 20"))
-	g.Expect(a.ratio(b)).To(Equal("0.5 / 0.5"))
+	g.Expect(a.ratio(b)).To(Equal("0.5× / 0.5×"))
 	g.Expect(a.ratio(nil)).To(Equal("- / -"))
 }

@@ -3,8 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures how long a CNI runtime waits for a pod's network: ADD and DEL of ipv6-cni with a real agent, alone and many
-// at once, beside a plugin that does nothing (the floor) and the reference plugins ptp and host-local (the peer), all in one run,
-// because only a ratio of figures of one run means anything on another machine. It needs root.
+// at once, beside a plugin that does nothing and one that makes a veth pair and no more (the limits of process and kernel) and the reference
+// plugins ptp and host-local (the peer), all in one run, because only a ratio of figures of one run means anything on another machine.
+// It needs root.
 package main
 
 import (
@@ -75,7 +76,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	nodes, err := newSpaces("node", 4)
+	nodes, err := newSpaces("node", 5)
 	defer nodes.remove()
 	if err != nil {
 		return err
@@ -87,10 +88,11 @@ func run(ctx context.Context, o options) (err error) {
 	defer stopAgent()
 	plugins := []*plugin{
 		ours(nodes[0], dir),
-		nothing(nodes[1]),
-		ptp("ptp, no DAD", nodes[2], dir, "0", 1),
+		limit("nothing", "floor", nodes[1]),
+		limit("veth pair", "veth", nodes[2]),
+		ptp("ptp, no DAD", nodes[3], dir, "0", 1),
 		// Duplicate address detection takes seconds: fewer samples of it.
-		ptp("ptp", nodes[3], dir, "1", 10),
+		ptp("ptp", nodes[4], dir, "1", 10),
 	}
 	if err := plugins[0].awaitReady(ctx, dir); err != nil {
 		return err
@@ -106,7 +108,7 @@ func run(ctx context.Context, o options) (err error) {
 func build(ctx context.Context, bin string) error {
 	const reference = "github.com/containernetworking/plugins/plugins/"
 	for _, args := range [][]string{
-		{"build", "-ldflags", "-s -w", "-o", bin + "/", "./cmd/ipv6-cni", "./test/bench/floor"},
+		{"build", "-ldflags", "-s -w", "-o", bin + "/", "./cmd/ipv6-cni", "./test/bench/floor", "./test/bench/veth"},
 		{"build", "-C", "hack/tools/cniplugins", "-ldflags", "-s -w", "-o", bin + "/",
 			reference + "main/ptp", reference + "ipam/host-local", reference + "meta/portmap", reference + "main/loopback"},
 	} {

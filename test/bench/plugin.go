@@ -43,8 +43,9 @@ func ours(node *space, dir string) *plugin {
 		conf: map[string]any{"cniVersion": "1.1.0", "type": "ipv6-cni", "socket": filepath.Join(dir, "cni.sock")}}
 }
 
-func nothing(node *space) *plugin {
-	return &plugin{name: "nothing", bin: "floor", node: node, every: 1, dad: "1", conf: map[string]any{"cniVersion": "1.0.0", "type": "floor"}}
+// limit is a plugin that is there to be compared with.
+func limit(name, bin string, node *space) *plugin {
+	return &plugin{name: name, bin: bin, node: node, every: 1, dad: "1", conf: map[string]any{"cniVersion": "1.0.0", "type": bin}}
 }
 
 // ptp wires a pod by a veth pair and a route as ipv6-cni does, and waits until the pod's addresses were checked for duplicates.

@@ -146,6 +146,22 @@ func TestMutateRefusesUpdates(t *testing.T) {
 	}
 }
 
+// TestMutateTellsAFalsePin: gardenlet writes the nodes range that is published, and nobody else may write another one.
+func TestMutateTellsAFalsePin(t *testing.T) {
+	g := NewWithT(t)
+	ctx, m := context.Background(), &Mutator{Reader: readerOf()}
+	shoot := shootOf("ipv6", "v6global+prefix/96", "v6fromNode", "v6global")
+	g.Expect(m.Mutate(ctx, shoot, nil)).To(Succeed())
+	shoot.Status.Networking = &gardencorev1beta1.NetworkingStatus{Nodes: []string{"2001:db8::/64"}}
+	pin := func(nodes string) error {
+		updated := shoot.DeepCopy()
+		updated.Spec.Networking.Nodes = &nodes
+		return m.Mutate(ctx, updated, shoot)
+	}
+	g.Expect(pin("2001:db8::/64")).To(Succeed())
+	g.Expect(pin("2001:db8:1::/64")).To(MatchError(ContainSubstring(`spec.networking.nodes: Invalid value: "2001:db8:1::/64": `)))
+}
+
 func TestValidateLooksAtWhatOthersLeft(t *testing.T) {
 	ctx := context.Background()
 	seed := &gardencorev1beta1.Seed{

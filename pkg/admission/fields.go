@@ -55,6 +55,22 @@ func specRange(shoot *gardencorev1beta1.Shoot, n keyword.Name) *string {
 	return *specField(shoot.Spec.Networking, n)
 }
 
+// statusRange are the CIDRs of the range that the Shoot's status names.
+func statusRange(shoot *gardencorev1beta1.Shoot, n keyword.Name) []string {
+	status := shoot.Status.Networking
+	if status == nil {
+		return nil
+	}
+	switch n {
+	case keyword.Nodes:
+		return status.Nodes
+	case keyword.Pods:
+		return status.Pods
+	default:
+		return status.Services
+	}
+}
+
 func setSpecRange(shoot *gardencorev1beta1.Shoot, n keyword.Name, text *string) {
 	*specField(shoot.Spec.Networking, n) = text
 }

@@ -90,6 +90,7 @@ func (m *mutation) gather() field.ErrorList {
 		t := texts{spec: specRange(m.shoot, n), config: configRange(config, n), seedDefault: seedDefault(m.seed, n)}
 		if m.old != nil {
 			t.oldSpec, t.oldConfig = specRange(m.old, n), configRange(oldConfig, n)
+			t.published = statusRange(m.old, n)
 		}
 		w, wishErrs := decide(n, t)
 		errs = append(errs, wishErrs...)

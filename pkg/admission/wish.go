@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -24,6 +25,8 @@ type texts struct {
 	oldSpec, oldConfig *string
 	// seedDefault is the Seed's shootDefaults for the range, which Gardener fills in wherever the spec is empty.
 	seedDefault *string
+	// published are the CIDRs of the range in the stored Shoot's status; none before the Infrastructure was ready once.
+	published []string
 }
 
 // wish is what the owner asks for in one range.
@@ -62,7 +65,7 @@ func decide(name keyword.Name, t texts) (wish, field.ErrorList) {
 			spec = nil
 		case t.oldSpec != nil && *t.oldSpec == *t.spec:
 			spec = nil
-		case name == keyword.Nodes && t.oldConfig != nil && t.oldSpec == nil && pinned(*base, cidr):
+		case name == keyword.Nodes && t.oldConfig != nil && t.oldSpec == nil && pinned(*base, cidr, t.published):
 			spec, w.keep = nil, cidr.String()
 		}
 	}
@@ -159,8 +162,12 @@ func follows(name keyword.Name, asked keyword.Range, cidr netip.Prefix) bool {
 }
 
 // pinned tells whether the CIDR can be the one that gardenlet writes into an empty spec.networking.nodes when the Infrastructure
-// is ready: one that satisfies what was asked for, where that was no CIDR.
-func pinned(asked keyword.Range, cidr netip.Prefix) bool {
+// is ready: one that satisfies what was asked for, where that was no CIDR. gardenlet writes the status after the spec; once it
+// did, the nodes are known, and nothing else can be meant.
+func pinned(asked keyword.Range, cidr netip.Prefix, published []string) bool {
+	if len(published) > 0 && !slices.Contains(published, cidr.String()) {
+		return false
+	}
 	k := plan.Key{Range: keyword.Nodes, Family: prefix.FamilyOf(cidr.Addr())}
 	v, ok := asked.Value(k.Family)
 	if !ok {

@@ -25,6 +25,7 @@ func TestDecide(t *testing.T) {
 		name                     keyword.Name
 		spec, config             string
 		oldSpec, oldConfig, seed string
+		published                []string
 		asked, path, keep        string
 		err                      string
 	}{
@@ -61,6 +62,8 @@ func TestDecide(t *testing.T) {
 		// gardenlet.
 		"gardenlet pins":                         {name: nodes, spec: "2001:db8::/64", config: "v6global", oldConfig: "v6global", asked: "v6global", path: inConfig + "nodes", keep: "2001:db8::/64"},
 		"gardenlet pins more than was asked for": {name: nodes, spec: "2001:db8::/56", config: "v6global", oldConfig: "v6global", asked: "v6global", path: inConfig + "nodes", keep: "2001:db8::/56"},
+		"gardenlet pins what is published":       {name: nodes, spec: "2001:db8::/64", config: "v6global", oldConfig: "v6global", published: []string{"10.0.0.0/16", "2001:db8::/64"}, asked: "v6global", path: inConfig + "nodes", keep: "2001:db8::/64"},
+		"nobody pins what is not published":      {name: nodes, spec: "2001:db8:1::/64", config: "v6global", oldConfig: "v6global", published: []string{"2001:db8::/64"}, asked: "2001:db8:1::/64", path: inSpec + "nodes"},
 		"nobody pins less":                       {name: nodes, spec: "2001:db8::/72", config: "v6global", oldConfig: "v6global", asked: "2001:db8::/72", path: inSpec + "nodes"},
 		"nobody pins pods":                       {name: pods, spec: "2001:db8::/64", config: "v6global", oldConfig: "v6global", asked: "2001:db8::/64", path: inSpec + "pods"},
 		// The Seed's defaults come back at every update.
@@ -82,7 +85,7 @@ func TestDecide(t *testing.T) {
 				}
 				return &s
 			}
-			w, errs := decide(tc.name, texts{spec: given(tc.spec), config: given(tc.config), oldSpec: given(tc.oldSpec), oldConfig: given(tc.oldConfig), seedDefault: given(tc.seed)})
+			w, errs := decide(tc.name, texts{spec: given(tc.spec), config: given(tc.config), oldSpec: given(tc.oldSpec), oldConfig: given(tc.oldConfig), seedDefault: given(tc.seed), published: tc.published})
 			text := ""
 			for i, e := range errs {
 				if i > 0 {

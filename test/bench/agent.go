@@ -84,7 +84,7 @@ func startAgent(ctx context.Context, node *space, dir string) (stop func(), err 
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(exe)
+	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = append(os.Environ(), agentEnv+"="+dir)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := node.within(cmd.Start); err != nil {

@@ -213,7 +213,7 @@ func (a *Agent) reconcile(ctx context.Context) {
 	view := a.Nodes.View()
 	facts, err := a.gather(ctx, view)
 	if err != nil {
-		a.conclude([]Problem{{Reason: ReasonNodeUnknown, Message: err.Error(), Blocking: true}}, 0, 0)
+		a.conclude([]Problem{{Reason: ReasonHostUnknown, Message: err.Error(), Blocking: true}}, 0, 0)
 		return
 	}
 	d := Decide(a.Config, view, facts)
@@ -266,7 +266,7 @@ func (a *Agent) apply(ctx context.Context, d Decision) []Problem {
 		result = "error"
 	}
 	a.metrics.reconciles.WithLabelValues(result).Inc()
-	if a.Masquerader != nil && slices.Contains(a.Config.IPFamilies, agentconfig.IPv4) {
+	if a.Masquerader != nil && !d.Keep && slices.Contains(a.Config.IPFamilies, agentconfig.IPv4) {
 		if err := a.Masquerader.Masquerade(ctx, d.Masquerade); err != nil {
 			problems = append(problems, Problem{Reason: ReasonMasquerade, Message: err.Error()})
 		}
@@ -285,8 +285,8 @@ func (a *Agent) setRanges(d Decision) []Problem {
 	var problems []Problem
 	var outside []string
 	for _, r := range a.addrs.Records() {
-		if !slices.ContainsFunc(r.Addrs, func(x netip.Addr) bool {
-			return slices.ContainsFunc(d.Ranges, func(p netip.Prefix) bool { return p.Contains(x) })
+		if slices.ContainsFunc(r.Addrs, func(x netip.Addr) bool {
+			return !slices.ContainsFunc(d.Ranges, func(p netip.Prefix) bool { return p.Contains(x) })
 		}) {
 			outside = append(outside, r.Pod)
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,7 @@ type bench struct {
 	kernel *fakekernel.Kernel
 	store  *fakestore.Store
 	netns  *os.File
+	config agentconfig.Config
 
 	mu     sync.Mutex
 	view   View
@@ -50,6 +52,7 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { _ = f.Close() })
 	own := nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::/120")
 	b := &bench{t: t, kernel: fakekernel.New(), store: fakestore.New(), netns: f, view: View{Own: &own}}
+	b.config = agentconfig.Config{RoutingMode: agentconfig.Routed, IPFamilies: []string{"IPv6"}}
 	b.restart()
 	return b
 }
@@ -59,7 +62,7 @@ func (b *bench) restart() {
 	b.t.Helper()
 	dir := b.t.TempDir()
 	a, err := New(b.t.Context(), Options{
-		Config: agentconfig.Config{RoutingMode: agentconfig.Routed, IPFamilies: []string{"IPv6"}},
+		Config: b.config,
 		Nodes:  b, Recorder: b, Wirer: b.kernel, Host: b.kernel, Masquerader: b.kernel, Store: b.store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Socket: filepath.Join(dir, "cni.sock"), CNIConfDir: dir, CNIBinDir: dir, PluginDir: dir, Resync: time.Hour,
 	})
@@ -174,6 +177,22 @@ func TestExhaustion(t *testing.T) {
 	g.Expect(b.Ready()).To(Succeed(), "pods that run are well")
 }
 
+// TestOneFamilysRangeChanges: a pod that kept an address of its other family is told of, too.
+func TestOneFamilysRangeChanges(t *testing.T) {
+	g := NewWithT(t)
+	b := newBench(t)
+	b.config.IPFamilies = []string{"IPv6", "IPv4"}
+	b.restart()
+	own := nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::/120", "10.96.1.0/24")
+	b.view.Own = &own
+	b.reconcile(t.Context())
+	_, err := b.ask(cnirpc.Add, "a")
+	g.Expect(err).NotTo(HaveOccurred())
+	own.PodCIDRs[1] = netip.MustParsePrefix("10.96.2.0/24")
+	b.reconcile(t.Context())
+	g.Expect(b.events).To(ConsistOf(HavePrefix("PodRangeChanged: 1 pods have addresses outside")))
+}
+
 func TestRestartRecovers(t *testing.T) {
 	g := NewWithT(t)
 	b := newBench(t)
@@ -195,12 +214,20 @@ func TestRestartRecovers(t *testing.T) {
 func TestTheAPIServerIsAwayAfterARestart(t *testing.T) {
 	g := NewWithT(t)
 	b := newBench(t)
+	b.config.RoutingMode, b.config.IPFamilies, b.config.MasqueradeIPv4 = agentconfig.Direct, []string{"IPv6", "IPv4"}, true
+	b.kernel.OnLink = prefixesOf("2001:db8::/64")
+	own := nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::/120", "10.96.1.0/24")
+	b.view = View{Own: &own, Peers: []Node{nodeNamed("n2", "2001:db8::12", "2001:db8:0:2::/120")}}
+	b.restart()
 	b.reconcile(t.Context())
 	_, err := b.ask(cnirpc.Add, "a")
 	g.Expect(err).NotTo(HaveOccurred())
-	b.view.Own = nil
+	before := b.kernel.Dump()
+	g.Expect(before).To(And(ContainSubstring("route 2001:db8:0:2::/120 via 2001:db8::12"), ContainSubstring("masquerade [10.96.1.0/24]")))
+	b.view = View{}
 	b.restart()
 	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).To(Equal(before), "running pods go on reaching their peers")
 	_, err = b.ask(cnirpc.Add, "b")
 	g.Expect(codeOf(err)).To(Equal(cnirpc.CodeTryAgainLater))
 	_, err = b.ask(cnirpc.Del, "a")
@@ -215,7 +242,7 @@ func TestProblems(t *testing.T) {
 		event    string
 		blocking bool
 	}{
-		{"no uplink", func(b *bench) { b.kernel.Fail("Uplink", errors.New("no uplink")) }, "NodeUnknown: no uplink", true},
+		{"no uplink", func(b *bench) { b.kernel.Fail("Uplink", errors.New("no uplink")) }, "HostNetworkUnknown: no uplink", true},
 		{"sysctls", func(b *bench) { b.kernel.Fail("Apply", errors.New("read-only")) }, "SysctlFailed: read-only", true},
 		{"one route", func(b *bench) {
 			b.kernel.Fail("Apply", dataplane.RouteErrors{{Action: "add", Err: errors.New("taken")}})

@@ -58,6 +58,7 @@ type Problem struct {
 // The reasons of problems.
 const (
 	ReasonNodeUnknown      = "NodeUnknown"
+	ReasonHostUnknown      = "HostNetworkUnknown"
 	ReasonNoPodRange       = "NoPodRange"
 	ReasonPodRangeInvalid  = "PodRangeInvalid"
 	ReasonPodRangeChanged  = "PodRangeChanged"
@@ -85,6 +86,8 @@ type Decision struct {
 	MTU int
 	// State of the kernel.
 	State dataplane.State
+	// Keep means that the cluster does not say what the node is: routes and masquerading stay as they are, for the pods that run.
+	Keep bool
 	// Masquerade is nil if nothing shall be masqueraded.
 	Masquerade *dataplane.Masquerade
 	Problems   []Problem
@@ -104,6 +107,7 @@ func Decide(cfg agentconfig.Config, view View, facts Facts) Decision {
 	if view.Own == nil {
 		d.problem(ReasonNodeUnknown, true, "the API server does not know this node yet")
 		d.State = dataplane.Plan(intent)
+		d.Keep, d.State.KeepRoutes = true, true
 		return d
 	}
 	d.ranges(cfg, view.Own)
@@ -144,7 +148,7 @@ func (d *Decision) ranges(cfg agentconfig.Config, own *Node) {
 	}
 	if len(missing) > 0 {
 		d.Ranges = nil
-		d.problem(ReasonNoPodRange, true, "Node.spec.podCIDRs has no %s range yet; ipv6-ipam-controller in the shoot's control plane writes it",
+		d.problem(ReasonNoPodRange, true, "Node.spec.podCIDRs has no %s range yet; ipv6-ipam-controller in the shoot's control plane writes it, or, where nodes are custom, whoever addresses them",
 			strings.Join(missing, " and no "))
 	}
 }

@@ -99,9 +99,12 @@ func same(before *corev1.Node, after any) bool {
 // Changed implements Nodes.
 func (n *ClusterNodes) Changed() <-chan struct{} { return n.changed }
 
-// View implements Nodes.
+// View implements Nodes. Until all nodes were listed it is empty: a part of them would cost the others their routes.
 func (n *ClusterNodes) View() View {
 	var v View
+	if !n.informer.HasSynced() {
+		return v
+	}
 	for _, obj := range n.informer.GetStore().List() {
 		node, ok := obj.(*corev1.Node)
 		if !ok {

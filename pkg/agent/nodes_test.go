@@ -11,7 +11,9 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 func kubeNode(name, addr string, ranges ...string) *corev1.Node {
@@ -57,6 +59,23 @@ func TestWatchNodes(t *testing.T) {
 	g.Expect(client.CoreV1().Nodes().Delete(ctx, "n2", metav1.DeleteOptions{})).To(Succeed())
 	g.Eventually(nodes.Changed()).Should(Receive())
 	g.Expect(nodes.View()).To(Equal(View{Own: &own}))
+}
+
+// TestAViewIsWholeOrEmpty: peers that were not listed yet would lose their routes.
+func TestAViewIsWholeOrEmpty(t *testing.T) {
+	g := NewWithT(t)
+	client := fake.NewClientset()
+	answer := make(chan struct{})
+	client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		<-answer
+		return true, &corev1.NodeList{Items: []corev1.Node{*kubeNode("n1", "2001:db8::11"), *kubeNode("n2", "2001:db8::12")}}, nil
+	})
+	nodes, err := WatchNodes(t.Context(), client, "n1", true)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(nodes.informer.GetStore().Add(kubeNode("n1", "2001:db8::11"))).To(Succeed(), "the first of the list")
+	g.Expect(nodes.View()).To(Equal(View{}))
+	close(answer)
+	g.Eventually(nodes.View).Should(And(HaveField("Own.Name", "n1"), HaveField("Peers", HaveLen(1))))
 }
 
 func TestNodesAreTrimmed(t *testing.T) {

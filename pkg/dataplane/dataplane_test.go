@@ -88,7 +88,7 @@ func TestFieldsAreHandled(t *testing.T) {
 		reflect.TypeFor[dataplane.End]():        "Interface MAC MTU Sysctls Addrs Neighbours Routes",
 		reflect.TypeFor[dataplane.Neighbour]():  "Addr MAC",
 		reflect.TypeFor[dataplane.Route]():      "Dst Type Via Device OnLink Metric Protocol",
-		reflect.TypeFor[dataplane.State]():      "Sysctls Routes",
+		reflect.TypeFor[dataplane.State]():      "Sysctls Routes KeepRoutes",
 		reflect.TypeFor[dataplane.Masquerade](): "Sources Except",
 		reflect.TypeFor[dataplane.Intent]():     "Uplink IPv6 IPv4 Own Peers",
 	} {

@@ -57,6 +57,16 @@ type State struct {
 	Sysctls []Sysctl
 	// Routes are all that bear ProtocolNode.
 	Routes []Route
+	// KeepRoutes leaves those that bear ProtocolNode as they are: what they should be is not known.
+	KeepRoutes bool
+}
+
+// Diff says what has to be done to routes, given those that bear ProtocolNode.
+func (s State) Diff(have []Route) Changes {
+	if s.KeepRoutes {
+		return Changes{}
+	}
+	return DiffRoutes(have, s.Routes)
 }
 
 // Plan makes the desired state.

@@ -136,6 +136,8 @@ func routes(t *testing.T, m Machine) {
 	g.Expect(m.Routes(t)).To(ConsistOf(
 		"unreachable 2001:db8:1::/64 proto 146 metric 65535", "2001:db8:1:a::/64 via 2001:db8:cafe::a dev eth0 proto 146 metric 146 onlink"))
 	g.Expect(m.Apply(ctx, dataplane.State{Routes: []dataplane.Route{own, a}})).To(Equal(dataplane.Changes{}), "nothing to do")
+	g.Expect(m.Apply(ctx, dataplane.State{KeepRoutes: true})).To(Equal(dataplane.Changes{}), "nothing is known of routes")
+	g.Expect(m.Routes(t)).To(HaveLen(2))
 	g.Expect(m.Apply(ctx, dataplane.State{Routes: []dataplane.Route{moved, b}})).To(Equal(dataplane.Changes{
 		Added: []dataplane.Route{b}, Replaced: []dataplane.Route{moved}, Deleted: []dataplane.Route{own}}))
 	g.Expect(m.Routes(t)).To(ConsistOf(moved.String(), b.String()))

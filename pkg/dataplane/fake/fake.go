@@ -201,7 +201,7 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 			others = append(others, r)
 		}
 	}
-	done := dataplane.DiffRoutes(ours, s.Routes)
+	done := s.Diff(ours)
 	for _, c := range s.Sysctls {
 		if k.sysctls[c.Path] != c.Value {
 			k.sysctls[c.Path] = c.Value
@@ -217,8 +217,12 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 		return taken
 	}
 	done.Added = slices.DeleteFunc(done.Added, refused)
+	shall := s.Routes
+	if s.KeepRoutes {
+		shall = ours
+	}
 	k.routes = others
-	for _, r := range s.Routes {
+	for _, r := range shall {
 		if !slices.ContainsFunc(failed, func(e *dataplane.RouteError) bool { return e.Route == r }) {
 			k.routes = append(k.routes, r)
 		}

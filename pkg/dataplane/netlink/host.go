@@ -172,7 +172,7 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 	if err != nil {
 		return done, err
 	}
-	todo := dataplane.DiffRoutes(have, s.Routes)
+	todo := s.Diff(have)
 	var failed dataplane.RouteErrors
 	each := func(routes []dataplane.Route, what string, do func(*nl.Route) error) (ok []dataplane.Route) {
 		for _, r := range routes {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -64,7 +65,7 @@ func uplink(node []netip.Addr) (nl.Link, error) {
 				return nil, fmt.Errorf("interface of %s: %w", want, err)
 			}
 			// An address on the loopback is reached through whatever the default route says.
-			if link.Attrs().Flags&unix.IFF_LOOPBACK == 0 && link.Type() != "dummy" {
+			if link.Attrs().Flags&net.FlagLoopback == 0 && link.Type() != "dummy" {
 				return link, nil
 			}
 		}
@@ -75,8 +76,12 @@ func uplink(node []netip.Addr) (nl.Link, error) {
 			return nil, fmt.Errorf("list default routes: %w", err)
 		}
 		for _, r := range defaults {
-			if r.LinkIndex > 0 && r.Type == unix.RTN_UNICAST {
-				return nl.LinkByIndex(r.LinkIndex)
+			index := r.LinkIndex
+			if index == 0 && len(r.MultiPath) > 0 { // several uplinks: any will do
+				index = r.MultiPath[0].LinkIndex
+			}
+			if index > 0 && r.Type == unix.RTN_UNICAST {
+				return nl.LinkByIndex(index)
 			}
 		}
 	}
@@ -133,7 +138,8 @@ func (k *Kernel) Neighbour(_ context.Context, a netip.Addr) (device string, onLi
 		return "", false, nil
 	}
 	device, err = nameOf(found[0].LinkIndex)
-	return device, found[0].Gw == nil && device != "", err
+	// An address may be its own next hop: a peer's, if it lies in the prefix that we route to the peer.
+	return device, (found[0].Gw == nil || addr(found[0].Gw) == a) && device != "", err
 }
 
 // Watch implements dataplane.Host. A subscription that the kernel ended, because it had more to say than we took in, is renewed.

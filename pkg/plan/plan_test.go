@@ -270,6 +270,7 @@ func TestDefaultNodeMask(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	const noSource = "nodes: ipv6-ipam-controller has no source of custom nodes' prefixes yet: whoever addresses the nodes has to write each one's IPv6 range to Node.spec.podCIDRs, too; until then no pod starts there"
 	reserved := held{nodesV6: pfx("2001:db8::/40")}
 	for _, tc := range []struct {
 		text  string
@@ -289,9 +290,11 @@ func TestWarnings(t *testing.T) {
 		{"v4private,v6global v4private,v6global v4private,v6global", plan.Facts{}, nil},
 		// Pods from custom nodes.
 		{"custom+prefix/96 v6fromNode v6global", plan.Facts{}, []string{
+			noSource,
 			"pods: the nodes are custom: the Shoot waits until the Infrastructure reports a range for them, or until providerConfig.podSupernet names an IPv6 CIDR that covers every node's prefix"}},
-		{"custom+prefix/96 v6fromNode v6global", plan.Facts{PodSupernet: pfx("2001:db8::/40")}, nil},
-		{"custom+prefix/96 v6fromNode v6global", plan.Facts{Reserved: reserved}, nil},
+		{"custom+prefix/96 v6fromNode v6global", plan.Facts{PodSupernet: pfx("2001:db8::/40")}, []string{noSource}},
+		{"custom+prefix/96 v6fromNode v6global", plan.Facts{Reserved: reserved}, []string{noSource}},
+		{"custom v6global v6global", plan.Facts{}, nil},
 		// What is hardly meant.
 		{"v6global+prefix/96 v6global v6global", plan.Facts{}, []string{
 			"nodes: every node gets a /96 that no pod uses: pods would use it with v6fromNode or v4fromNode"}},

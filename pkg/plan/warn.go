@@ -71,6 +71,10 @@ func (b *builder) usesNodePrefix(v keyword.Value) bool {
 
 func (b *builder) warnNodeRange(nr NodeRange) {
 	c := b.plan.Capacity[nr.Family]
+	if nr.From == keyword.Nodes && nr.Custom {
+		b.warnf(keyword.Nodes, "ipv6-ipam-controller has no source of custom nodes' prefixes yet: whoever addresses the nodes has to write each one's %s range "+
+			"to Node.spec.podCIDRs, too; until then no pod starts there", nr.Family)
+	}
 	if nr.From == keyword.Nodes && nr.Custom && !b.podsKnown(nr.Family) {
 		b.warnf(keyword.Pods, "the nodes are custom: the Shoot waits until the Infrastructure reports a range for them, or until "+
 			"providerConfig.podSupernet names an %s CIDR that covers every node's prefix", nr.Family)

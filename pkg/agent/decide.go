@@ -148,7 +148,7 @@ func (d *Decision) ranges(cfg agentconfig.Config, own *Node) {
 	}
 	if len(missing) > 0 {
 		d.Ranges = nil
-		d.problem(ReasonNoPodRange, true, "Node.spec.podCIDRs has no %s range yet; ipv6-ipam-controller in the shoot's control plane writes it, or, where nodes are custom, whoever addresses them, or, where nodes are custom, whoever addresses them",
+		d.problem(ReasonNoPodRange, true, "Node.spec.podCIDRs has no %s range yet; ipv6-ipam-controller in the shoot's control plane writes it, or, where nodes are custom, whoever addresses them",
 			strings.Join(missing, " and no "))
 	}
 }

@@ -88,12 +88,12 @@ NodeUnknown blocking=true: the API server does not know this node yet
 `},
 		{"no pod range yet", v6, View{Own: &Node{Name: "n1"}}, Facts{}, `
 ranges [] reserved [] mtu 1500
-NoPodRange blocking=true: Node.spec.podCIDRs has no IPv6 range yet; ipv6-ipam-controller in the shoot's control plane writes it, or, where nodes are custom, whoever addresses them, or, where nodes are custom, whoever addresses them
+NoPodRange blocking=true: Node.spec.podCIDRs has no IPv6 range yet; ipv6-ipam-controller in the shoot's control plane writes it, or, where nodes are custom, whoever addresses them
 `},
 		{"one family's range is missing", dual, View{Own: &own}, Facts{}, `
 ranges [] reserved [] mtu 1400
 unreachable 2001:db8:0:1::/96 proto 146 metric 65535
-NoPodRange blocking=true: Node.spec.podCIDRs has no IPv4 range yet; ipv6-ipam-controller in the shoot's control plane writes it, or, where nodes are custom, whoever addresses them, or, where nodes are custom, whoever addresses them
+NoPodRange blocking=true: Node.spec.podCIDRs has no IPv4 range yet; ipv6-ipam-controller in the shoot's control plane writes it, or, where nodes are custom, whoever addresses them
 `},
 		{"a node of its own", v6, View{Own: &own}, Facts{Addrs: addrs("2001:db8::11")}, `
 ranges [2001:db8:0:1::d000:0/100] reserved [2001:db8::11] mtu 1500

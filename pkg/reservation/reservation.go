@@ -95,6 +95,22 @@ func Select(reservers []Reserver, request Request) (Reserver, bool) {
 	return nil, false
 }
 
+// Keeper is a Reserver that also records prefixes of kinds that it has none of to give: those that shoots bring with them.
+type Keeper interface {
+	// Keeps tells whether prefixes that satisfy such a request can be claimed here. It does no I/O.
+	Keeps(Request) bool
+}
+
+// SelectKeeper returns the first backend that a prefix of the request's kind can be claimed with.
+func SelectKeeper(reservers []Reserver, request Request) (Reserver, bool) {
+	for _, r := range reservers {
+		if keeper, ok := r.(Keeper); r.Serves(request) || ok && keeper.Keeps(request) {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
 // Named returns the backend of that name.
 func Named(reservers []Reserver, name string) (Reserver, bool) {
 	for _, r := range reservers {

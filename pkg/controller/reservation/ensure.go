@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,9 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
@@ -125,8 +122,11 @@ func (r *shootReconciler) drive(ctx context.Context, g *gathered, p plan.Plan, o
 	if err != nil {
 		return err
 	}
-	var unfit error
 	reported, isReported := infrastructure.Reported(&g.infra.Status, key)
+	if published, ok := infrastructure.PublishedBefore(g.cluster.Shoot, key); ok {
+		return r.restore(ctx, p, object, record, request, inUse{published: published, reported: isReported && reported == published})
+	}
+	var unfit error
 	if record.Phase == reservation.Pending && isReported {
 		ours, err := r.heldSomewhere(ctx, object, request)
 		if err != nil {
@@ -140,11 +140,6 @@ func (r *shootReconciler) drive(ctx context.Context, g *gathered, p plan.Plan, o
 	reserver, err := r.reserverFor(record, request, reported, unfit)
 	if err != nil {
 		return err
-	}
-	if published, ok := publishedBefore(g.cluster.Shoot, key); ok {
-		if err := r.reclaim(ctx, reserver, object, published); err != nil {
-			return err
-		}
 	}
 	protocol := r.protocol(reserver, object)
 	_, err = protocol.Ensure(ctx, record, request)
@@ -194,39 +189,6 @@ func (r *shootReconciler) reserverFor(record reservation.Record, request reserva
 	return nil, reservation.Errorf(reservation.Wait,
 		"waiting for the infrastructure provider to report an %s range for %s: no pool is configured for %s prefixes on this seed",
 		request.Family, request.Range, request.Scope)
-}
-
-// publishedBefore is the range that Kubernetes already has, for a control plane that comes from another seed or whose
-// reservations were lost: nothing else may ever be published for it.
-func publishedBefore(shoot *gardencorev1beta1.Shoot, key plan.Key) (netip.Prefix, bool) {
-	networking := shoot.Status.Networking
-	if networking == nil {
-		return netip.Prefix{}, false
-	}
-	cidrs := map[keyword.Name][]string{keyword.Nodes: networking.Nodes, keyword.Pods: networking.Pods, keyword.Services: networking.Services}
-	for _, text := range cidrs[key.Range] {
-		if cidr, err := netip.ParsePrefix(text); err == nil && prefix.FamilyOf(cidr.Addr()) == key.Family {
-			return cidr, true
-		}
-	}
-	return netip.Prefix{}, false
-}
-
-// reclaim enters a range that is already in use into the backend, unless the backend holds something for the owner.
-func (r *shootReconciler) reclaim(ctx context.Context, reserver reservation.Reserver, object *v1alpha1.PrefixReservation, published netip.Prefix) error {
-	owner := ownerOf(object)
-	held, err := reserver.Lookup(ctx, owner)
-	if err != nil || len(held) > 0 {
-		return err
-	}
-	whole, err := prefix.Parent(published, min(int(object.Spec.PrefixLength), published.Bits()))
-	if err != nil {
-		return reservation.Errorf(reservation.Invalid, "%s, which is already published: %w", published, err)
-	}
-	if err := reserver.Claim(ctx, reservation.Allocation{Owner: owner, Prefix: whole}); err != nil {
-		return fmt.Errorf("%s is already published for this shoot: %w", published, err)
-	}
-	return nil
 }
 
 // keepBound mends what may have come loose around a bound reservation.

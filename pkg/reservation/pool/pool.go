@@ -32,6 +32,7 @@ type Reserver struct {
 var (
 	_ reservation.Reserver = &Reserver{}
 	_ reservation.Meter    = &Reserver{}
+	_ reservation.Keeper   = &Reserver{}
 )
 
 // New makes a Reserver over the pools; store is the one ledger of all pools of a seed.
@@ -46,6 +47,10 @@ func (r *Reserver) Name() string { return Name }
 func (r *Reserver) Serves(request reservation.Request) bool {
 	return request.Scope == plan.Global && len(r.family(request)) > 0
 }
+
+// Keeps global prefixes, also without a pool: a shoot that comes from another seed brings some, and what is in the ledger nobody
+// else gets.
+func (r *Reserver) Keeps(request reservation.Request) bool { return request.Scope == plan.Global }
 
 // Lookup returns what the ledger holds for the owner.
 func (r *Reserver) Lookup(ctx context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {

@@ -122,10 +122,31 @@ func (s Shoot) custom(reported *extensionsv1alpha1.InfrastructureStatus) map[pla
 	return found
 }
 
+// PublishedBefore is the range that Kubernetes already has, as the Shoot's status says.
+func PublishedBefore(shoot *gardencorev1beta1.Shoot, key plan.Key) (netip.Prefix, bool) {
+	networking := shoot.Status.Networking
+	if networking == nil {
+		return netip.Prefix{}, false
+	}
+	switch key.Range {
+	case keyword.Nodes:
+		return ofFamily(networking.Nodes, key.Family)
+	case keyword.Pods:
+		return ofFamily(networking.Pods, key.Family)
+	case keyword.Services:
+		return ofFamily(networking.Services, key.Family)
+	}
+	return netip.Prefix{}, false
+}
+
 // Reported is the CIDR in an Infrastructure's status for a range and family.
 func Reported(status *extensionsv1alpha1.InfrastructureStatus, key plan.Key) (netip.Prefix, bool) {
-	for _, text := range cidrsOf(status, key.Range) {
-		if cidr, err := netip.ParsePrefix(text); err == nil && prefix.FamilyOf(cidr.Addr()) == key.Family {
+	return ofFamily(cidrsOf(status, key.Range), key.Family)
+}
+
+func ofFamily(cidrs []string, family prefix.Family) (netip.Prefix, bool) {
+	for _, text := range cidrs {
+		if cidr, err := netip.ParsePrefix(text); err == nil && prefix.FamilyOf(cidr.Addr()) == family {
 			return cidr.Masked(), true
 		}
 	}

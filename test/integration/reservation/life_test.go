@@ -165,6 +165,52 @@ func TestMigrateAndRestore(t *testing.T) {
 	}
 }
 
+// What is published stays, whatever the new seed has to give and whatever the provider there reports.
+func TestRestoresWhatIsPublished(t *testing.T) {
+	for name, tc := range map[string]struct {
+		pools           []reservation.Pool
+		nodes, services string
+		reports         *networking
+		backend         string
+		ledger          []string
+	}{
+		"a seed without pools": {
+			nodes: "2001:db8::/64", services: "2001:db8:0:1::/112", backend: "pool",
+			ledger: []string{"nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"},
+		},
+		"a provider that reports others": {
+			nodes: "2001:db8::/64", services: "2001:db8:0:1::/112", backend: "pool", pools: poolOf("public", "2001:db8::/48"),
+			reports: &networking{Nodes: []string{"2001:db8:a::/64"}, Services: []string{"2001:db8:b::/112"}},
+			ledger:  []string{"nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"},
+		},
+		"the same provider's, with pools": {
+			nodes: "2001:db8:a::/56", services: "2001:db8:b::/108", backend: "adopted", pools: poolOf("public", "2001:db8::/48"),
+		},
+		"no first child: no backend gave it": {
+			nodes: "2001:db8:a::/56", services: "2001:db8:b:0:5::/112", backend: "adopted", pools: poolOf("public", "2001:db8::/48"),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.newShootIn(env.Namespace(t, map[string]string{v1beta1constants.LabelNetworkingProvider: "ipv6"}), demo)
+			s.shoot.Status.Networking = &gardencorev1beta1.NetworkingStatus{
+				Nodes: []string{tc.nodes}, Pods: []string{tc.nodes}, Services: []string{tc.services},
+			}
+			s.syncCluster()
+			s.createInfrastructure(nil)
+			s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, tc.reports)
+			startHere(t, settings{Namespace: w.namespace, Pools: tc.pools}, nil)
+			s.waitBound()
+			s.Eventually(func() error { return health.CheckExtensionObject(s.infra()) }).Should(Succeed())
+			w.Expect(s.infra().Status.Networking).To(Equal(&networking{
+				Nodes: []string{tc.nodes}, Pods: []string{tc.nodes}, Services: []string{tc.services},
+			}))
+			w.Expect([]string{s.get("nodes-ipv6").Status.Backend, s.get("services-ipv6").Status.Backend}).To(HaveEach(tc.backend))
+			w.Expect(s.heldBy(poolLedger)()).To(ConsistOf(tc.ledger))
+		})
+	}
+}
+
 // F19: somebody takes the reservation away by force, or the prefix.
 func TestTamperedWith(t *testing.T) {
 	w := newWorld(t)

@@ -107,12 +107,41 @@ func gc(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	req := cnirpc.Request{Command: cnirpc.GC, Network: c.Name, Valid: []cnirpc.Attachment{}}
-	for _, a := range c.ValidAttachments {
-		req.Valid = append(req.Valid, cnirpc.Attachment{ContainerID: a.ContainerID, Interface: a.IfName})
+	req := cnirpc.Request{Command: cnirpc.GC, Network: c.Name}
+	if req.Valid, err = validAttachments(args.StdinData); err != nil {
+		return err
 	}
 	_, err = ask(c, req, nil)
 	return err
+}
+
+// validAttachments are those to keep. An empty list means that none is valid, no list that the runtime did not say: then nothing may be
+// collected, or every pod of the node would lose its network.
+func validAttachments(stdin []byte) ([]cnirpc.Attachment, error) {
+	var keys struct {
+		Valid json.RawMessage `json:"cni.dev/valid-attachments"`
+		// Other is the name in the first print of the specification's version 1.1.
+		Other json.RawMessage `json:"cni.dev/attachments"`
+	}
+	if err := json.Unmarshal(stdin, &keys); err != nil {
+		return nil, types.NewError(types.ErrDecodingFailure, "the network's configuration is not understood", err.Error())
+	}
+	list := keys.Valid
+	if list == nil {
+		list = keys.Other
+	}
+	if list == nil {
+		return nil, types.NewError(types.ErrInvalidNetworkConfig, "GC needs cni.dev/valid-attachments", "")
+	}
+	var valid []types.GCAttachment
+	if err := json.Unmarshal(list, &valid); err != nil {
+		return nil, types.NewError(types.ErrDecodingFailure, "the valid attachments are not understood", err.Error())
+	}
+	out := make([]cnirpc.Attachment, 0, len(valid))
+	for _, a := range valid {
+		out = append(out, cnirpc.Attachment{ContainerID: a.ContainerID, Interface: a.IfName})
+	}
+	return out, nil
 }
 
 func status(args *skel.CmdArgs) error {

@@ -300,6 +300,9 @@ func TestInvalidRequests(t *testing.T) {
 	g.Expect(codeOf(err)).To(Equal(cnirpc.CodeInvalidEnvironment))
 	_, err = b.ask("DANCE", "a")
 	g.Expect(err).To(MatchError(`the agent does not know the command "DANCE"`))
+	seen, err := b.metrics.registry.Gather()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(fmt.Sprint(seen)).To(And(ContainSubstring(`"unknown"`), Not(ContainSubstring("DANCE"))))
 	_, err = b.handler.Handle(t.Context(), cnirpc.Request{Command: cnirpc.Add, Attachment: cnirpc.Attachment{ContainerID: "a", Interface: "eth0"}}, nil)
 	g.Expect(err).To(MatchError("ADD came without a network namespace"))
 }

@@ -6,14 +6,12 @@ package agent
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 )
@@ -94,9 +92,13 @@ func install(from, to string) error {
 	return errors.Join(errs...)
 }
 
-// place writes a file beside and renames it. The name beside has no ending that a runtime would read.
+// place writes a file beside and renames it. The name beside has no ending that a runtime would read, and is always the same, so that
+// agents that were killed here leave no more than one; the address store's lock keeps a second agent away.
 func place(path string, data []byte, mode fs.FileMode) (err error) {
-	beside := fmt.Sprintf("%s.%s.tmp", path, strings.ToLower(rand.Text()[:8]))
+	beside := path + ".tmp"
+	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the path is our own
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ func TestInstall(t *testing.T) {
 	}
 	g.Expect(os.WriteFile(filepath.Join(to, "portmap"), []byte("old"), 0o600)).To(Succeed())
 	g.Expect(os.WriteFile(filepath.Join(to, "bridge"), []byte("other"), 0o600)).To(Succeed())
+	g.Expect(os.WriteFile(filepath.Join(to, "portmap.tmp"), []byte("of an agent that was killed"), 0o400)).To(Succeed())
 	g.Expect(install(from, to)).To(Succeed())
 	entries, err := os.ReadDir(to)
 	g.Expect(err).NotTo(HaveOccurred())

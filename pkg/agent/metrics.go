@@ -64,6 +64,11 @@ func (m *metrics) operation(cmd cnirpc.Command, err error, took time.Duration) {
 	case err != nil:
 		code = cnirpc.CodeInternal
 	}
+	switch cmd {
+	case cnirpc.Add, cnirpc.Del, cnirpc.Check, cnirpc.GC, cnirpc.Status:
+	default:
+		cmd = "unknown" // a label's values are ours to choose
+	}
 	m.operations.WithLabelValues(string(cmd), strconv.FormatUint(uint64(code), 10)).Observe(took.Seconds())
 }
 

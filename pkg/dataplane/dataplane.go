@@ -11,7 +11,6 @@ package dataplane
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -109,9 +108,6 @@ type Neighbour struct {
 	Addr netip.Addr
 	MAC  MAC
 }
-
-// ErrNoWire means that there is no interface of that name.
-var ErrNoWire = errors.New("no such wire")
 
 // RouteError is the failure of one route, which leaves the others in place.
 type RouteError struct {

@@ -153,6 +153,9 @@ func (a *Allocator) Adopt(ctx context.Context, r Record) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
+	if len(r.Addrs) == 0 {
+		return fmt.Errorf("adopt %s: no address was found", r.Key)
+	}
 	a.mu.Lock()
 	if _, ok := a.records[r.Key]; ok {
 		a.mu.Unlock()

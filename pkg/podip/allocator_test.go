@@ -226,6 +226,8 @@ func TestAdopt(t *testing.T) {
 	g.Expect(a.Adopt(t.Context(), found)).To(MatchError(podip.ErrExists))
 	found.Key = claim("b").Key
 	g.Expect(a.Adopt(t.Context(), found)).To(MatchError(podip.ErrInUse))
+	found.Key, found.Addrs = podip.Key{ContainerID: "c", Interface: "eth0"}, nil
+	g.Expect(a.Adopt(t.Context(), found)).To(MatchError("adopt c/eth0: no address was found"), "a store takes such a record for damaged")
 	g.Expect(get(t, a, "c")).To(Equal("[2001:db8::2]"))
 }
 

@@ -122,6 +122,10 @@ func TestInvalid(t *testing.T) {
 			spec.networking.providerConfig: Invalid value: decoding NetworkConfig: strict decoding error: unknown field "rangs"`},
 		{name: "overlay", nodes: "v6global", pods: "v6global", services: "v6global", config: `{"overlay":{"enabled":true}}`, want: `
 			spec.networking.providerConfig.overlay.enabled: Invalid value: true: must be false: pods of network type "ipv6" are routed, there is no overlay`},
+		{name: "a supernet that has no use", nodes: "v6global+prefix/96", pods: "v6fromNode", services: "v6global", config: `{"podSupernet":"2001:db8::/40"}`, want: `
+			spec.networking.pods: Invalid value: "v6fromNode": providerConfig.podSupernet, 2001:db8::/40, is for IPv6 pods that come from nodes that are custom; here it would be a second pods range; leave podSupernet out
+			    v6fromNode
+			    ^^^^^^^^^^`},
 		// All at once.
 		{name: "several", nodes: "v6globel", pods: "v6fromnode", config: `{"mtu":100}`, want: `
 			spec.networking.providerConfig.mtu: Invalid value: 100: must be from 1280, the least that carries IPv6, to 65535; without it the pods get the MTU of their node's uplink
@@ -225,4 +229,33 @@ func TestInvalidUpdates(t *testing.T) {
 			g.Expect(err.Error()).To(Equal(deniedBy + paragraphs(tc.want)))
 		})
 	}
+}
+
+// TestFalsePin: what gardenlet may write into an empty spec.networking.nodes nobody else may, once the nodes are published.
+func TestFalsePin(t *testing.T) {
+	g := NewWithT(t)
+	ctx := context.Background()
+	shoot := networking(newShoot("false-pin"), "v6global/64+prefix/96", "v6fromNode", "v6global/64", "")
+	g.Expect(garden.Create(ctx, shoot)).To(Succeed())
+	patch := client.MergeFrom(shoot.DeepCopy())
+	shoot.Status.Networking = &gardencorev1beta1.NetworkingStatus{Nodes: []string{"2001:db8:9::/64"}, Pods: []string{"2001:db8:9::/64"}, Services: []string{"2001:db8:5::/112"}}
+	g.Expect(garden.Status().Patch(ctx, shoot, patch)).To(Succeed())
+
+	shoot = get(t, "false-pin")
+	shoot.Spec.Networking.Nodes = new("2001:db8:a::/64")
+	g.Expect(garden.Update(ctx, shoot)).To(MatchError(ContainSubstring(`spec.networking.nodes: Invalid value: "2001:db8:a::/64": `)))
+	shoot.Spec.Networking.Nodes = new("2001:db8:9::/64")
+	g.Expect(garden.Update(ctx, shoot)).To(Succeed())
+}
+
+// TestPodsComeFromTheOwnersNodes: the nodes are the pods range then, and that is for life.
+func TestPodsComeFromTheOwnersNodes(t *testing.T) {
+	g := NewWithT(t)
+	ctx := context.Background()
+	g.Expect(garden.Create(ctx, networking(newShoot("own-nodes"), "2001:db8:10::/48+prefix/96", "v6fromNode", "v6private", ""))).To(Succeed())
+	shoot := networking(get(t, "own-nodes"), "2001:db8::/32+prefix/96", "", "", "")
+	g.Expect(garden.Update(ctx, shoot)).To(MatchError(deniedBy + paragraphs(`
+			spec.networking.nodes: Invalid value: "2001:db8::/32+prefix/96": the range was 2001:db8:10::/48+prefix/96, and the pods come from it; nodes cannot be widened then, because the cluster's pods range cannot be changed; write 2001:db8:10::/48+prefix/96
+			    2001:db8::/32+prefix/96
+			    ^^^^^^^^^^^^^^^^^^^^^^^`)))
 }

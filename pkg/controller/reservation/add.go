@@ -25,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
@@ -148,10 +147,17 @@ func (k *kit) addShoots(mgr manager.Manager) error {
 }
 
 func (k *kit) addQuarantine(mgr manager.Manager) error {
-	ours := predicate.NewPredicateFuncs(func(obj client.Object) bool { return obj.GetNamespace() == k.Namespace })
+	// A reservation of a shoot wakes its tombstone, too: the shoot may have come back.
+	tombstones := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []reconcile.Request {
+		key := client.ObjectKeyFromObject(obj)
+		if res, ok := obj.(*v1alpha1.PrefixReservation); ok && key.Namespace != k.Namespace {
+			key = types.NamespacedName{Namespace: k.Namespace, Name: tombstoneName(res)}
+		}
+		return []reconcile.Request{{NamespacedName: key}}
+	})
 	return builder.ControllerManagedBy(mgr).
 		Named(QuarantineControllerName).
-		For(&v1alpha1.PrefixReservation{}, builder.WithPredicates(ours)).
+		Watches(&v1alpha1.PrefixReservation{}, tombstones).
 		WithOptions(controller.Options{
 			SkipNameValidation: k.Controller.SkipNameValidation,
 			RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMax),

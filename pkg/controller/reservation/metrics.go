@@ -36,6 +36,8 @@ var (
 
 	reservationsDesc = prometheus.NewDesc(metricsNamespace+"_reservations",
 		"PrefixReservations by phase, range and backend.", []string{"phase", "range", "backend"}, nil)
+	movedDesc = prometheus.NewDesc(metricsNamespace+"_reservations_moved",
+		"Prefixes that are held for shoots which moved to another seed, until somebody deletes their tombstones.", nil, nil)
 	capacityDesc = prometheus.NewDesc(metricsNamespace+"_pool_capacity_addresses",
 		"Addresses in the pool.", []string{"pool"}, nil)
 	freeDesc = prometheus.NewDesc(metricsNamespace+"_pool_free_addresses",
@@ -67,6 +69,7 @@ func registerMetrics(k *kit) error {
 // Describe sends the descriptions of the figures.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- reservationsDesc
+	ch <- movedDesc
 	ch <- capacityDesc
 	ch <- freeDesc
 	ch <- largestDesc
@@ -82,12 +85,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(reservationsDesc, err)
 	} else {
 		type labels struct{ phase, name, backend string }
-		counts := map[labels]int{}
+		counts, moved := map[labels]int{}, 0
 		for i := range list.Items {
 			r := &list.Items[i]
 			phase := cmp.Or(r.Status.Phase, v1alpha1.PhasePending)
 			counts[labels{string(phase), string(r.Spec.Range), r.Status.Backend}]++
+			if phase == v1alpha1.PhaseQuarantined && r.Status.QuarantinedUntil == nil {
+				moved++
+			}
 		}
+		ch <- prometheus.MustNewConstMetric(movedDesc, prometheus.GaugeValue, float64(moved))
 		for l, n := range counts {
 			ch <- prometheus.MustNewConstMetric(reservationsDesc, prometheus.GaugeValue, float64(n), l.phase, l.name, l.backend)
 		}

@@ -17,7 +17,8 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
-// quarantineReconciler gives back the prefixes of tombstones whose time is over, or that somebody deleted.
+// quarantineReconciler gives back the prefixes of tombstones whose time is over. What the tombstones that somebody deleted stood
+// for is the garbage collector's.
 type quarantineReconciler struct {
 	*kit
 }
@@ -28,8 +29,14 @@ func (r *quarantineReconciler) Reconcile(ctx context.Context, request reconcile.
 	if err := r.live.Get(ctx, request.NamespacedName, tombstone); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	if tombstone.Status.Phase != v1alpha1.PhaseQuarantined && tombstone.DeletionTimestamp == nil {
-		return reconcile.Result{}, nil // just made: its status follows
+	if err := r.dropFinalizer(ctx, tombstone); err != nil { // earlier versions gave them one
+		return reconcile.Result{}, err
+	}
+	if tombstone.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil
+	}
+	if tombstone.Status.Phase != v1alpha1.PhaseQuarantined {
+		return r.unfinished(ctx, tombstone)
 	}
 	heir, err := r.heir(ctx, tombstone)
 	if err != nil {
@@ -39,16 +46,23 @@ func (r *quarantineReconciler) Reconcile(ctx context.Context, request reconcile.
 		log.FromContext(ctx).Info("The shoot is back, the tombstone goes", "prefix", tombstone.Status.Allocated, "reservation", heir)
 		return reconcile.Result{}, r.remove(ctx, tombstone)
 	}
-	if tombstone.DeletionTimestamp == nil {
-		until := tombstone.Status.QuarantinedUntil
-		if until == nil {
-			return reconcile.Result{}, nil // until somebody deletes it
-		}
-		if left := until.Sub(r.now()); left > 0 {
-			return reconcile.Result{RequeueAfter: left}, nil
-		}
+	until := tombstone.Status.QuarantinedUntil
+	if until == nil {
+		return reconcile.Result{}, nil // until somebody deletes it
+	}
+	if left := until.Sub(r.now()); left > 0 {
+		return reconcile.Result{RequeueAfter: left}, nil
 	}
 	return result(r.end(ctx, tombstone))
+}
+
+// unfinished is a tombstone without a status. Usually that is about to be written; if it is not, whoever made it died, and the
+// reservation that it was made of still says what is held, or was removed by force, and then the garbage collector comes.
+func (r *quarantineReconciler) unfinished(ctx context.Context, tombstone *v1alpha1.PrefixReservation) (reconcile.Result, error) {
+	if left := r.GarbageAge - r.now().Sub(tombstone.CreationTimestamp.Time); left > 0 {
+		return reconcile.Result{RequeueAfter: left}, nil
+	}
+	return reconcile.Result{}, r.remove(ctx, tombstone)
 }
 
 // heir is the living reservation that holds what the tombstone stands for: a shoot that migrated away and came back.

@@ -67,13 +67,13 @@ func (k *kit) giveBack(ctx context.Context, object *v1alpha1.PrefixReservation) 
 	return k.bury(ctx, object, &until, "the shoot is gone")
 }
 
-// bury makes the tombstone of a reservation. It is made once; a second call leaves the time of the first.
+// bury makes the tombstone of a reservation. It is made once; a second call leaves the time of the first. It bears no finalizer:
+// what keeps the prefix is the backend's entry, and when a seed is taken down the namespace has to go although nobody is left to
+// take a finalizer away. Whose tombstone is gone has no owner any more, and the garbage collector frees it.
 func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, until *metav1.Time, why string) error {
 	tombstone := &v1alpha1.PrefixReservation{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: k.Namespace, Name: tombstoneName(object), Finalizers: []string{v1alpha1.FinalizerReservation},
-		},
-		Spec: object.Spec,
+		ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: tombstoneName(object)},
+		Spec:       object.Spec,
 	}
 	if err := k.client.Create(ctx, tombstone); err != nil {
 		if !apierrors.IsAlreadyExists(err) {

@@ -91,7 +91,37 @@ func TestQuarantine(t *testing.T) {
 	w.Expect(second.heldBy(poolLedger)()).To(ConsistOf("nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"))
 }
 
+// A tombstone goes when it is deleted, whether or not the extension still runs: a namespace has to be able to go. What it stood for
+// is garbage then.
 func TestOperatorEndsQuarantine(t *testing.T) {
+	w := newWorld(t)
+	set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), Quarantine: time.Hour}
+	stop := startHere(t, set, nil)
+	s := w.newShoot(demo)
+	s.waitBound()
+	s.markDeleted()
+	s.infrastructureGone()
+	w.Eventually(w.tombstones).Should(HaveLen(2))
+	s.Eventually(s.phase("nodes-ipv6")).Should(BeEquivalentTo("absent"))
+	s.Eventually(s.phase("services-ipv6")).Should(BeEquivalentTo("absent"))
+	stop()
+	for _, tombstone := range w.tombstones() {
+		w.Expect(env.Client.Delete(wctx, &tombstone)).To(Succeed())
+	}
+	w.Expect(w.tombstones()).To(BeEmpty(), "nobody was there to take a finalizer away")
+	w.Expect(w.held(poolLedger)).To(HaveLen(2))
+
+	set.Garbage = 200 * time.Millisecond
+	startHere(t, set, nil)
+	second := w.newShoot(demo)
+	second.waitBound()
+	w.Expect(second.heldBy(poolLedger)()).NotTo(ContainElement("nodes-ipv6 2001:db8::/64"), "free only when nobody was seen to want it")
+	w.Eventually(s.heldBy(poolLedger)).Should(BeEmpty())
+	second.Consistently(second.heldBy(poolLedger)).Should(HaveLen(2))
+}
+
+// Earlier versions gave tombstones a finalizer.
+func TestTakesTheFinalizerOffTombstones(t *testing.T) {
 	w := newWorld(t)
 	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), Quarantine: time.Hour}, nil)
 	s := w.newShoot(demo)
@@ -99,11 +129,45 @@ func TestOperatorEndsQuarantine(t *testing.T) {
 	s.markDeleted()
 	s.infrastructureGone()
 	w.Eventually(w.tombstones).Should(HaveLen(2))
-	for _, tombstone := range w.tombstones() {
-		w.Expect(env.Client.Delete(wctx, &tombstone)).To(Succeed())
-	}
+	w.Eventually(func() error {
+		tombstone := w.tombstones()[0]
+		tombstone.Finalizers = []string{v1alpha1.FinalizerReservation}
+		return env.Client.Update(wctx, &tombstone)
+	}).Should(Succeed())
+	w.Eventually(func() []string { return w.tombstones()[0].Finalizers }).Should(BeEmpty())
+	w.Expect(w.held(poolLedger)).To(HaveLen(2))
+}
+
+// What a process leaves that dies between the two writes of a tombstone, if its reservation is removed by force, too.
+func TestRemovesUnfinishedTombstones(t *testing.T) {
+	w := newWorld(t)
+	s := w.newShoot(demo)
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), Garbage: 200 * time.Millisecond}, nil)
+	s.waitBound()
+	tombstone := &v1alpha1.PrefixReservation{Spec: s.get("nodes-ipv6").Spec}
+	tombstone.Namespace, tombstone.Name, tombstone.Spec.Owner.ShootUID = w.namespace, "released-unfinished", "nobody"
+	w.Expect(env.Client.Create(wctx, tombstone)).To(Succeed())
 	w.Eventually(w.tombstones).Should(BeEmpty())
-	w.Expect(w.held(poolLedger)).To(BeEmpty())
+}
+
+// A shoot that comes back takes its tombstone away without waiting for anything else.
+func TestTheReturningTakeTheirTombstones(t *testing.T) {
+	w := newWorld(t)
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
+	s := w.newShoot(demo)
+	s.waitBound()
+	infra := s.infra()
+	infra.Annotations = map[string]string{v1beta1constants.GardenerOperation: v1beta1constants.GardenerOperationMigrate}
+	w.Expect(env.Client.Update(wctx, infra)).To(Succeed())
+	w.Eventually(w.tombstones).Should(HaveLen(2))
+	w.Eventually(func() []string { return s.get("services-ipv6").Finalizers }).Should(BeEmpty())
+	w.Eventually(func() []string { return figures(w) }).Should(ContainElement("networking_ipv6_reservations_moved{} 2"))
+
+	infra = s.infra()
+	infra.Annotations = map[string]string{v1beta1constants.GardenerOperation: v1beta1constants.GardenerOperationRestore}
+	w.Expect(env.Client.Update(wctx, infra)).To(Succeed())
+	w.Eventually(w.tombstones).Should(BeEmpty())
+	s.Consistently(s.heldBy(poolLedger)).Should(ConsistOf("nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"))
 }
 
 // The control plane moves to another seed: here another extension's namespace with ledgers of its own.

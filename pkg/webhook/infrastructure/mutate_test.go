@@ -39,6 +39,13 @@ var (
 
 func shootOf(t *testing.T, ranges v1alpha1.Ranges, supernet *string, reservations ...v1alpha1.PrefixReservation) infrastructure.Shoot {
 	t.Helper()
+	return shootWith(t, ranges, supernet, func(*gardencorev1beta1.Shoot) {}, reservations...)
+}
+
+func shootWith(
+	t *testing.T, ranges v1alpha1.Ranges, supernet *string, change func(*gardencorev1beta1.Shoot), reservations ...v1alpha1.PrefixReservation,
+) infrastructure.Shoot {
+	t.Helper()
 	raw, err := json.Marshal(&v1alpha1.NetworkConfig{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "NetworkConfig"}, Ranges: &ranges, PodSupernet: supernet,
 	})
@@ -49,12 +56,17 @@ func shootOf(t *testing.T, ranges v1alpha1.Ranges, supernet *string, reservation
 		}},
 		Status: gardencorev1beta1.ShootStatus{UID: "alive"},
 	}
+	change(shoot)
 	return infrastructure.Of(shoot, nil, reservations)
 }
 
 func reservation(name v1alpha1.RangeName, status v1alpha1.PrefixReservationStatus) v1alpha1.PrefixReservation {
+	lengths := map[v1alpha1.RangeName][2]int32{"nodes": {64, 64}, "pods": {48, 48}, "services": {64, 112}}[name]
 	return v1alpha1.PrefixReservation{
-		Spec:   v1alpha1.PrefixReservationSpec{Range: name, Family: v1alpha1.IPv6, Owner: v1alpha1.ReservationOwner{ShootUID: "alive"}},
+		Spec: v1alpha1.PrefixReservationSpec{
+			Range: name, Family: v1alpha1.IPv6, PrefixLength: lengths[0], PublishedLength: lengths[1],
+			Owner: v1alpha1.ReservationOwner{ShootUID: "alive"},
+		},
 		Status: status,
 	}
 }

@@ -31,6 +31,8 @@ type Shoot struct {
 	PlanErr error
 	// Reservations of this very shoot, not of a former one of its name.
 	Reservations []v1alpha1.PrefixReservation
+	// Published are the pods and services that the Shoot has already, by its status, or else its spec. They never change.
+	Published map[plan.Key]netip.Prefix
 }
 
 // Gather reads the shoot of a namespace: its Cluster and its reservations.
@@ -51,7 +53,7 @@ func Gather(ctx context.Context, reader client.Reader, namespace string) (Shoot,
 
 // Of plans for a shoot and picks its own of the reservations.
 func Of(shoot *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed, reservations []v1alpha1.PrefixReservation) Shoot {
-	s := Shoot{}
+	s := Shoot{Published: immutable(shoot)}
 	s.Plan, s.PlanErr = shootplan.Build(shoot, seed, nil)
 	for _, r := range reservations {
 		if r.Spec.Owner.ShootUID == UID(shoot) {
@@ -100,7 +102,11 @@ func (s Shoot) Publish(reported *extensionsv1alpha1.InfrastructureStatus) (plan.
 	for key, cidr := range s.custom(reported) {
 		reserved[key] = cidr
 	}
-	return s.Plan.PublishAdopted(reserved, adopted)
+	published, err := s.asBound().PublishAdopted(reserved, adopted)
+	if err != nil {
+		return plan.Published{}, err
+	}
+	return s.keep(published)
 }
 
 // custom are the ranges that somebody else brings, as far as the provider reports them.

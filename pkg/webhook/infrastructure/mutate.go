@@ -62,7 +62,7 @@ func Mutate(infra *extensionsv1alpha1.Infrastructure, shoot Shoot) (notes []stri
 		hold(infra, failure{codes: configurationProblem, message: err.Error()})
 		return nil
 	}
-	notes = merge(infra, shoot.Plan, published)
+	notes = merge(infra, shoot, published)
 	if len(published.Missing) > 0 {
 		hold(infra, shoot.awaited(published.Missing))
 		return notes
@@ -71,20 +71,51 @@ func Mutate(infra *extensionsv1alpha1.Infrastructure, shoot Shoot) (notes []stri
 	return notes
 }
 
-// merge puts the published CIDRs in the place of the provider's, at most one a family, the primary family first.
-func merge(infra *extensionsv1alpha1.Infrastructure, p plan.Plan, published plan.Published) (notes []string) {
+// merge puts the published CIDRs in the place of the provider's, at most one a family, the primary family first. A family that
+// the Shoot does not want is dropped.
+func merge(infra *extensionsv1alpha1.Infrastructure, shoot Shoot, published plan.Published) (notes []string) {
 	for _, name := range keyword.Names() {
+		theirs := cidrsOf(&infra.Status, name)
+		kept, dropped := shoot.split(name, theirs)
+		for _, text := range dropped {
+			notes = append(notes, fmt.Sprintf("The provider reports %s for %s, of a family that the Shoot does not have there: it is not published", text, name))
+		}
 		ours := published.Of(name)
-		if len(ours) == 0 {
+		if len(ours) == 0 && len(dropped) == 0 {
 			continue
 		}
-		merged, replaced := mergeRange(cidrsOf(&infra.Status, name), ours, familyOrder(p))
+		merged, replaced := mergeRange(kept, ours, familyOrder(shoot.Plan))
 		for _, text := range replaced {
 			notes = append(notes, fmt.Sprintf("The provider reports %s for %s; what is published is %s", text, name, strings.Join(merged, ", ")))
 		}
 		setCIDRs(&infra.Status, name, merged)
 	}
 	return notes
+}
+
+// split off what the provider reports of a family that the Shoot does not want. Nodes may have addresses of a family that the
+// Shoot does not speak of, unless it says that it has none: nov4, nov6.
+func (s Shoot) split(name keyword.Name, theirs []string) (kept, dropped []string) {
+	for _, text := range theirs {
+		cidr, err := netip.ParsePrefix(text)
+		if err != nil {
+			kept = append(kept, text) // not ours to judge
+			continue
+		}
+		key := plan.Key{Range: name, Family: prefix.FamilyOf(cidr.Addr())}
+		if s.wants(key) || name == keyword.Nodes && !s.refuses(key) {
+			kept = append(kept, text)
+		} else {
+			dropped = append(dropped, text)
+		}
+	}
+	return kept, dropped
+}
+
+// refuses tells whether the Shoot says that the range has no prefix of the family.
+func (s Shoot) refuses(key plan.Key) bool {
+	asked := s.Plan.Ranges.Get(key.Range)
+	return asked != nil && slices.ContainsFunc(asked.Values, func(v keyword.Value) bool { return v.None() && v.Family() == key.Family })
 }
 
 func mergeRange(theirs []string, ours []netip.Prefix, order []prefix.Family) (merged, replaced []string) {

@@ -179,6 +179,19 @@ func TestMutate(t *testing.T) {
 			theirs:       &networking{Nodes: []string{"10.1.0.0/16"}},
 			want:         &networking{Nodes: []string{"2001:db8::/64", "10.1.0.0/16"}, Pods: []string{"2001:db8::/64"}, Services: []string{"2001:db8:1::/112"}},
 		},
+		"a family that the Shoot refuses": {
+			ranges:    v1alpha1.Ranges{Nodes: new("v6global/64+prefix/96,nov4"), Pods: new("v6fromNode"), Services: new("v6global/64,nov4")},
+			operation: last(succeeded, "done"), state: succeeded, description: "done",
+			reservations: []v1alpha1.PrefixReservation{bound("nodes", "2001:db8::/64"), bound("services", "2001:db8:1::/64")},
+			theirs:       &networking{Nodes: []string{"10.1.0.0/16"}, Pods: []string{"10.2.0.0/16"}, Services: []string{"10.3.0.0/16"}},
+			want:         &networking{Nodes: []string{"2001:db8::/64"}, Pods: []string{"2001:db8::/64"}, Services: []string{"2001:db8:1::/112"}},
+		},
+		"a family of pods and services that the Shoot does not have": {
+			ranges: demo, operation: last(succeeded, "done"), state: succeeded, description: "done",
+			reservations: []v1alpha1.PrefixReservation{bound("nodes", "2001:db8::/64"), bound("services", "2001:db8:1::/64")},
+			theirs:       &networking{Pods: []string{"10.2.0.0/16"}, Services: []string{"10.3.0.0/16"}},
+			want:         &networking{Nodes: []string{"2001:db8::/64"}, Pods: []string{"2001:db8::/64"}, Services: []string{"2001:db8:1::/112"}},
+		},
 		"own CIDRs need no reservation": {
 			ranges: v1alpha1.Ranges{Nodes: new("2001:db8::/56"), Pods: new("fd00:1::/48"), Services: new("fd00:2::/112")},
 			theirs: &networking{Nodes: []string{"2001:db8::/56"}}, operation: last(succeeded, "done"), state: succeeded, description: "done",

@@ -188,7 +188,11 @@ func setCIDRs(status *extensionsv1alpha1.InfrastructureStatus, name keyword.Name
 	switch name {
 	case keyword.Nodes:
 		status.Networking.Nodes = cidrs
-		if status.NodesCIDR != nil {
+		switch {
+		case status.NodesCIDR == nil:
+		case len(cidrs) == 0:
+			status.NodesCIDR = nil
+		default:
 			status.NodesCIDR = &cidrs[0]
 		}
 	case keyword.Pods:

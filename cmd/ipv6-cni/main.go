@@ -115,8 +115,8 @@ func gc(args *skel.CmdArgs) error {
 	return err
 }
 
-// validAttachments are those to keep. An empty list means that none is valid, no list that the runtime did not say: then nothing may be
-// collected, or every pod of the node would lose its network.
+// validAttachments are those to keep: none if there is no list, which is how the CNI library says it. A runtime that uses the list's
+// other name must not be understood that way, or every pod of the node would lose its network.
 func validAttachments(stdin []byte) ([]cnirpc.Attachment, error) {
 	var keys struct {
 		Valid json.RawMessage `json:"cni.dev/valid-attachments"`
@@ -131,7 +131,7 @@ func validAttachments(stdin []byte) ([]cnirpc.Attachment, error) {
 		list = keys.Other
 	}
 	if list == nil {
-		return nil, types.NewError(types.ErrInvalidNetworkConfig, "GC needs cni.dev/valid-attachments", "")
+		return nil, nil
 	}
 	var valid []types.GCAttachment
 	if err := json.Unmarshal(list, &valid); err != nil {

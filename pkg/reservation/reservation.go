@@ -35,6 +35,8 @@ func (r Request) String() string {
 	return fmt.Sprintf("a /%d (%s, %s) for %s", r.Bits, r.Family, r.Scope, r.Range)
 }
 
+var uniqueLocal = netip.MustParsePrefix("fc00::/7")
+
 // Accepts tells whether a prefix satisfies the request.
 func (r Request) Accepts(p netip.Prefix) error {
 	switch {
@@ -44,6 +46,10 @@ func (r Request) Accepts(p netip.Prefix) error {
 		return fmt.Errorf("%s is not %s", p, r.Family)
 	case p.Bits() > r.Bits:
 		return fmt.Errorf("%s is smaller than the /%d asked for", p, r.Bits)
+	case r.Family == prefix.IPv6 && r.Scope == plan.Global && uniqueLocal.Overlaps(p):
+		return fmt.Errorf("%s is not global, but unique local (RFC 4193)", p)
+	case r.Family == prefix.IPv6 && r.Scope == plan.Private && !prefix.Covers(uniqueLocal, p):
+		return fmt.Errorf("%s is not unique local (RFC 4193)", p)
 	}
 	if other, overlaps := prefix.OverlapsAny(p, r.Avoid...); overlaps {
 		return fmt.Errorf("%s overlaps %s, which is in use elsewhere", p, other)

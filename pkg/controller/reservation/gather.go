@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
 	v1beta1constants "github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
@@ -17,7 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
@@ -109,6 +112,7 @@ func (k *kit) avoid(ctx context.Context, g *gathered, p plan.Plan, self *v1alpha
 	for _, fixed := range p.Fixed {
 		avoid = append(avoid, fixed)
 	}
+	avoid = append(avoid, g.foreign(p, infrastructure.KeyOf(self))...)
 	list := &v1alpha1.PrefixReservationList{}
 	if err := k.client.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
@@ -124,6 +128,38 @@ func (k *kit) avoid(ctx context.Context, g *gathered, p plan.Plan, self *v1alpha
 		}
 	}
 	return avoid, nil
+}
+
+// foreign are the shoot's other ranges that are no reservations: those that the provider brings, what is published already, and
+// the supernet of the pods. Pods that are a part of the nodes lie in them.
+func (g *gathered) foreign(p plan.Plan, self plan.Key) []netip.Prefix {
+	nested := func(other plan.Key) bool {
+		return self.Range != keyword.Services && other.Range != keyword.Services && self.Family == other.Family &&
+			slices.ContainsFunc(p.NodeRanges, func(r plan.NodeRange) bool { return r.Family == self.Family && r.From == keyword.Nodes })
+	}
+	var found []netip.Prefix
+	add := func(key plan.Key, cidr netip.Prefix) {
+		if key != self && !nested(key) {
+			found = append(found, cidr)
+		}
+	}
+	if s := p.PodSupernet; s.IsValid() {
+		add(plan.Key{Range: keyword.Pods, Family: prefix.FamilyOf(s.Addr())}, s)
+	}
+	if g.infra != nil {
+		for key, cidr := range (infrastructure.Shoot{Plan: p}).Custom(&g.infra.Status) {
+			add(key, cidr)
+		}
+	}
+	for _, name := range keyword.Names() {
+		for _, family := range []prefix.Family{prefix.IPv6, prefix.IPv4} {
+			key := plan.Key{Range: name, Family: family}
+			if cidr, ok := infrastructure.PublishedBefore(g.cluster.Shoot, key); ok {
+				add(key, cidr)
+			}
+		}
+	}
+	return found
 }
 
 // sameHolder tells whether two objects stand for the same range of the same shoot: one may be what is left of the other.

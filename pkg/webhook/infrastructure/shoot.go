@@ -99,7 +99,7 @@ func (s Shoot) Publish(reported *extensionsv1alpha1.InfrastructureStatus) (plan.
 			reserved[KeyOf(r)] = allocated
 		}
 	}
-	for key, cidr := range s.custom(reported) {
+	for key, cidr := range s.Custom(reported) {
 		reserved[key] = cidr
 	}
 	published, err := s.asBound().PublishAdopted(reserved, adopted)
@@ -109,8 +109,8 @@ func (s Shoot) Publish(reported *extensionsv1alpha1.InfrastructureStatus) (plan.
 	return s.keep(published)
 }
 
-// custom are the ranges that somebody else brings, as far as the provider reports them.
-func (s Shoot) custom(reported *extensionsv1alpha1.InfrastructureStatus) map[plan.Key]netip.Prefix {
+// Custom are the ranges that somebody else brings, as far as the provider reports them.
+func (s Shoot) Custom(reported *extensionsv1alpha1.InfrastructureStatus) map[plan.Key]netip.Prefix {
 	found := map[plan.Key]netip.Prefix{}
 	for _, name := range keyword.Names() {
 		for _, family := range []prefix.Family{prefix.IPv4, prefix.IPv6} {

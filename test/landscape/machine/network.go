@@ -5,7 +5,9 @@
 package machine
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -225,13 +227,20 @@ func (l *Landscape) unplug(host string) error {
 // portName is the router's end of a host's cable; interface names have at most 15 characters.
 func portName(host string) string { return "p-" + host }
 
+// ensureBridge makes the bridge with a MAC that stays. Else it has the lowest MAC of its ports, and when a port comes or goes, hosts send
+// to a gateway that is not there until they find it unreachable, up to a minute later.
 func ensureBridge(ns, name string) error {
+	sum := sha256.Sum256([]byte(name))
+	mac := net.HardwareAddr(append([]byte{0x02}, sum[:5]...)) // locally administered
 	return within(ns, func(k *netlink.Handle) error {
-		if _, err := k.LinkByName(name); err == nil {
-			return nil
+		if bridge, err := k.LinkByName(name); err == nil {
+			if bytes.Equal(bridge.Attrs().HardwareAddr, mac) {
+				return nil
+			}
+			return k.LinkSetHardwareAddr(bridge, mac)
 		}
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.MTU = name, mtu
+		attrs.Name, attrs.MTU, attrs.HardwareAddr = name, mtu, mac
 		if err := k.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 			return err
 		}

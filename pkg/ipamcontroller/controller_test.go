@@ -135,6 +135,33 @@ func TestJournalReplyLost(t *testing.T) {
 	h.Expect(h.node("b").Spec.PodCIDRs).To(Equal([]string{"2001:db8:0:0:1::/80"}), "as was claimed")
 }
 
+// TestAQuarantineOutlivesAConflict: the node is gone, so nothing but the old book tells of its prefix.
+func TestAQuarantineOutlivesAConflict(t *testing.T) {
+	h := newHarness(t)
+	h.join("a")
+	h.process(h.ctx, []string{"a"})
+	h.see("a")
+	h.process(h.ctx, []string{"a"})
+	later := h.now().Add(time.Minute)
+	h.now = func() time.Time { return later }
+	h.process(h.ctx, []string{housekeeping})
+	h.Expect(h.written().Claims).To(BeEmpty(), "the journal does not tell of it either")
+
+	var other corev1.ConfigMap
+	h.Expect(h.api.Get(h.ctx, client.ObjectKey{Namespace: "kube-system", Name: JournalName}, &other)).To(Succeed())
+	other.Labels = map[string]string{"touched": "true"}
+	h.Expect(h.api.Update(h.ctx, &other)).To(Succeed())
+	a := h.node("a")
+	h.Expect(h.api.Delete(h.ctx, a)).To(Succeed())
+	h.Expect(h.nodes.GetStore().Delete(a)).To(Succeed())
+	h.process(h.ctx, []string{"a"})
+	h.Expect(h.book).To(BeNil())
+	h.process(h.ctx, []string{"a"})
+	h.Expect(h.written().Tombstones).To(ConsistOf(nodeprefix.Tombstone{
+		Prefix: netip.MustParsePrefix("2001:db8::/80"), Node: "a", Until: h.now().Add(time.Hour),
+	}), "once")
+}
+
 // TestNodeReplyLost: the node was written but the program does not know.
 func TestNodeReplyLost(t *testing.T) {
 	h := newHarness(t)

@@ -7,6 +7,7 @@ package ipamcontroller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,8 @@ type journal struct {
 	// stale: it holds claims that were carried out. They do no harm, so that is written when there is time.
 	stale bool
 	since time.Time
+	// lost are the quarantines of a journal that could not be written because somebody else had.
+	lost []nodeprefix.Tombstone
 }
 
 // restore reads the journal and then, in this order, all nodes, both from the API server itself and not from a cache. Whatever
@@ -58,6 +61,12 @@ func (c *Controller) restore(ctx context.Context) error {
 		nodes = append(nodes, nodeOf(&list.Items[i]))
 	}
 	c.book = nodeprefix.Restore(c.options.Config, j, nodes, c.now().Add(c.options.Quarantine))
+	kept := c.book.Journal().Tombstones
+	for _, t := range c.journal.lost {
+		if t.Until.After(c.now()) && !slices.ContainsFunc(kept, func(o nodeprefix.Tombstone) bool { return o.Prefix == t.Prefix && o.Node == t.Node }) {
+			c.book.Quarantine(t)
+		}
+	}
 	c.journal = journal{object: object, claimed: claimed(j)}
 	restored := c.book.Journal()
 	// A claim of a node that is gone has become a quarantine, which begins now and has to be kept.
@@ -90,7 +99,7 @@ func (c *Controller) writeJournal(ctx context.Context) error {
 	}
 	if err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
-			c.book = nil
+			c.book, c.journal.lost = nil, j.Tombstones // the nodes that tell of them are gone
 		}
 		return fmt.Errorf("write the journal: %w", err)
 	}

@@ -49,7 +49,7 @@ test: test-unit test-race test-integration test-node ## Everything that needs no
 
 .PHONY: test-unit
 test-unit: ## Unit tests, fuzz seeds and golden files
-	go test ./pkg/... ./cmd/... ./charts/... ./example/... ./hack/... ./test/landscape/build/... ./test/landscape/image/...
+	go test ./pkg/... ./cmd/... ./charts/... ./example/... ./hack/... ./test/landscape/build/... ./test/landscape/image/... ./test/landscape/driver/... ./test/landscape/show/...
 
 # Only packages where goroutines meet and that do not pull in Kubernetes: -race compiles every dependency anew.
 RACE_PACKAGES := ./pkg/podip/... ./pkg/cnirpc/... ./pkg/dataplane/... ./pkg/reservation ./pkg/reservation/pool ./pkg/reservation/ula ./pkg/reservation/fake
@@ -71,6 +71,10 @@ test-node: ## Agent and CNI plugin in network namespaces (root)
 .PHONY: test-e2e
 test-e2e: ## The Shoot's life and upstream's [sig-network] conformance on the landscape (root)
 	@$(BUILD) all && $(LANDSCAPE) e2e
+
+.PHONY: test-landscape
+test-landscape: ## The landscape's own machinery: nodes that come and go, no trace left behind (root)
+	@$(BUILD) all && go test -count=1 -timeout 15m ./test/landscape/...
 
 .PHONY: bench
 bench: ## Benchmarks of the pure core, and of the CNI plugin beside others (root)

@@ -217,7 +217,10 @@ func codeOf(kind reservation.Kind) gardencorev1beta1.ErrorCode {
 		return gardencorev1beta1.ErrorInfraQuotaExceeded
 	case reservation.Unauthorized:
 		return gardencorev1beta1.ErrorInfraUnauthorized
-	case reservation.Invalid, reservation.Conflict, reservation.Retry, reservation.Wait, reservation.Ambiguous:
+	case reservation.Conflict:
+		// Not the Shoot's fault: whoever mends the seed must not have to touch each Shoot, too.
+		return gardencorev1beta1.ErrorRetryableConfigurationProblem
+	case reservation.Invalid, reservation.Retry, reservation.Wait, reservation.Ambiguous:
 		return gardencorev1beta1.ErrorConfigurationProblem
 	}
 	return gardencorev1beta1.ErrorConfigurationProblem

@@ -136,6 +136,15 @@ func TestMutate(t *testing.T) {
 			description: "Prefix reservation failed: nodes (IPv6): no room; pods (IPv6): comes with the nodes range; services (IPv6): no quota",
 			codes:       []gardencorev1beta1.ErrorCode{gardencorev1beta1.ErrorInfraQuotaExceeded, gardencorev1beta1.ErrorInfraResourcesDepleted},
 		},
+		"a conflict is retried by Gardener": {
+			ranges: demo, operation: last(succeeded, "done"), state: failed,
+			reservations: []v1alpha1.PrefixReservation{
+				bound("nodes", "2001:db8::/64"), unbound("services", v1alpha1.PhaseFailed, "Conflict", "somebody else holds it"),
+			},
+			want:        &networking{Nodes: []string{"2001:db8::/64"}, Pods: []string{"2001:db8::/64"}},
+			description: "Prefix reservation failed: services (IPv6): somebody else holds it",
+			codes:       []gardencorev1beta1.ErrorCode{gardencorev1beta1.ErrorRetryableConfigurationProblem},
+		},
 		"the provider failed itself: its words stay": {
 			ranges: demo, operation: last(failed, "no credentials"), state: failed, description: "no credentials",
 		},

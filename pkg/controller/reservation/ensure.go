@@ -78,8 +78,12 @@ func (r *shootReconciler) intent(ctx context.Context, g *gathered, request plan.
 		if existing.Name != wanted.Name {
 			continue
 		}
+		asked := fmt.Sprintf("%s/%d/%d", wanted.Spec.Scope, wanted.Spec.PrefixLength, wanted.Spec.PublishedLength)
 		if existing.Spec.PrefixLength != wanted.Spec.PrefixLength || existing.Spec.PublishedLength != wanted.Spec.PublishedLength ||
 			existing.Spec.Scope != wanted.Spec.Scope {
+			if last, _ := r.told.Swap(existing.UID, asked); last == asked {
+				return existing, r.regain(ctx, existing)
+			}
 			r.event(existing, corev1.EventTypeWarning, "SizeChanged", "Keep",
 				"the Shoot now asks for %s/%d, but a reservation is never resized: %s stays", wanted.Spec.Scope, wanted.Spec.PrefixLength, existing.Status.Allocated)
 		}

@@ -7,6 +7,7 @@ package reservation
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,9 @@ const waitAgain = 5 * time.Minute
 // shootReconciler reconciles the reservations of one shoot; the request's name is that of its namespace.
 type shootReconciler struct {
 	*kit
+	// told remembers, by the UID of a reservation, of which other size its Shoot was told that it will not get it. An event at every
+	// reconciliation would drown the others.
+	told sync.Map
 }
 
 // Reconcile gathers, decides and applies.

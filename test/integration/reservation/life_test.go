@@ -6,6 +6,7 @@ package reservation_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	v1beta1constants "github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
 	"github.com/gardener/gardener/pkg/utils/kubernetes/health"
 	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -273,6 +275,37 @@ func TestRestoresWhatIsPublished(t *testing.T) {
 			w.Expect(s.heldBy(poolLedger)()).To(ConsistOf(tc.ledger))
 		})
 	}
+}
+
+// A Shoot that asks for another size by now keeps what it has, and is told so once.
+func TestTellsOnceOfASizeThatChanged(t *testing.T) {
+	w := newWorld(t)
+	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
+	s := w.newShoot(demo)
+	s.waitBound()
+	config := string(s.shoot.Spec.Networking.ProviderConfig.Raw)
+	s.shoot.Spec.Networking.ProviderConfig.Raw = []byte(strings.Replace(config, "v6global/64+", "v6global/60+", 1))
+	s.syncCluster()
+	told := func() (n int32) {
+		list := &eventsv1.EventList{}
+		w.Expect(env.Client.List(wctx, list, client.InNamespace(s.namespace))).To(Succeed())
+		for _, e := range list.Items {
+			if e.Reason == "SizeChanged" {
+				n++
+				if e.Series != nil {
+					n += e.Series.Count
+				}
+			}
+		}
+		return n
+	}
+	w.Eventually(told).Should(BeEquivalentTo(1))
+	for range 3 {
+		infra := s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil) // wakes the controller
+		w.Expect(infra.Status.LastOperation.State).To(Equal(gardencorev1beta1.LastOperationStateSucceeded), infra.Status.LastOperation.Description)
+		w.Expect(infra.Status.Networking.Nodes).To(Equal([]string{"2001:db8::/64"}))
+	}
+	w.Consistently(told).Should(BeEquivalentTo(1))
 }
 
 // F19: somebody takes the reservation away by force, or the prefix.

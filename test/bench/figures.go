@@ -7,7 +7,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"runtime"
@@ -55,10 +54,15 @@ func multiple(a, b time.Duration) string {
 	return fmt.Sprintf("%.2g×", float64(a)/float64(b))
 }
 
-// report prints what was measured as a Markdown table. The first plugin is compared with each of the others.
-func report(w io.Writer, o options, dir string, plugins []*plugin) {
-	fmt.Fprintf(w, "%d cores, Linux %s, addresses on %s. Milliseconds, p50 / p99; in parentheses ipv6-cni's time as a multiple of it.\n\n",
-		runtime.NumCPU(), kernel(), fileSystem(dir))
+// machine is what of this machine matters to the figures.
+func machine(dir string) string {
+	return fmt.Sprintf("%d cores, Linux %s, addresses on %s, load average %s at the beginning.", runtime.NumCPU(), kernel(), fileSystem(dir), load())
+}
+
+// table is what was measured, in Markdown. The first plugin is compared with each of the others.
+func table(atOnce int, plugins []*plugin) string {
+	w := &strings.Builder{}
+	fmt.Fprintf(w, "Milliseconds, p50 / p99; in parentheses %s's time as a multiple of it.\n\n", plugins[0].name)
 	head := []string{"", plugins[0].name}
 	for _, p := range plugins[1:] {
 		head = append(head, p.name)
@@ -71,10 +75,10 @@ func report(w io.Writer, o options, dir string, plugins []*plugin) {
 	}{
 		{"ADD, alone", func(p *plugin) series { return p.alone.add }},
 		{"DEL, alone", func(p *plugin) series { return p.alone.del }},
-		{fmt.Sprintf("ADD, %d at once", o.atOnce), func(p *plugin) series { return p.atOnce.add }},
-		{fmt.Sprintf("DEL, %d at once", o.atOnce), func(p *plugin) series { return p.atOnce.del }},
-		{fmt.Sprintf("until the last of %d ADD is done", o.atOnce), func(p *plugin) series { return p.atOnce.allAdd }},
-		{fmt.Sprintf("until the last of %d DEL is done", o.atOnce), func(p *plugin) series { return p.atOnce.allDel }},
+		{fmt.Sprintf("ADD, %d at once", atOnce), func(p *plugin) series { return p.atOnce.add }},
+		{fmt.Sprintf("DEL, %d at once", atOnce), func(p *plugin) series { return p.atOnce.del }},
+		{fmt.Sprintf("until the last of %d ADD is done", atOnce), func(p *plugin) series { return p.atOnce.allAdd }},
+		{fmt.Sprintf("until the last of %d DEL is done", atOnce), func(p *plugin) series { return p.atOnce.allDel }},
 	} {
 		own := line.of(plugins[0])
 		if len(own) == 0 {
@@ -91,9 +95,10 @@ func report(w io.Writer, o options, dir string, plugins []*plugin) {
 		counts = append(counts, fmt.Sprintf("%s %d alone and %d at once", p.name, len(p.alone.add), len(p.atOnce.add)))
 	}
 	fmt.Fprintf(w, "\nCalls measured: %s.\n", strings.Join(counts, "; "))
+	return w.String()
 }
 
-func row(w io.Writer, cells []string) {
+func row(w *strings.Builder, cells []string) {
 	fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
 }
 
@@ -104,6 +109,16 @@ func kernel() string {
 	}
 	version, _, _ := bytes.Cut(bytes.TrimSpace(release), []byte("-"))
 	return string(version)
+}
+
+// load is the load average of the last minute: whatever else the machine does is in the figures.
+func load() string {
+	averages, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	minute, _, _ := strings.Cut(string(averages), " ")
+	return minute
 }
 
 // fileSystem matters because the agent's addresses are synced to disk.

@@ -33,3 +33,24 @@ func TestCells(t *testing.T) {
 	g.Expect(a.ratio(b)).To(Equal("0.5× / 0.5×"))
 	g.Expect(a.ratio(nil)).To(Equal("- / -"))
 }
+
+func TestTable(t *testing.T) {
+	g := NewWithT(t)
+	ms := func(d ...int) (s series) {
+		for _, x := range d {
+			s = append(s, time.Duration(x)*time.Millisecond)
+		}
+		return s
+	}
+	a := &plugin{name: "a", alone: times{add: ms(6, 12), del: ms(30)}}
+	b := &plugin{name: "b", alone: times{add: ms(3, 40), del: ms(30)}}
+	g.Expect(table(50, []*plugin{a, b})).To(Equal(`Milliseconds, p50 / p99; in parentheses a's time as a multiple of it.
+
+|  | a | b |
+| --- | --- | --- |
+| ADD, alone | 6.0 / 12 | 3.0 / 40 (2× / 0.3×) |
+| DEL, alone | 30 / 30 | 30 / 30 (1× / 1×) |
+
+Calls measured: a 2 alone and 0 at once; b 2 alone and 0 at once.
+`))
+}

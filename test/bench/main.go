@@ -97,10 +97,11 @@ func run(ctx context.Context, o options) (err error) {
 	if err := plugins[0].awaitReady(ctx, dir); err != nil {
 		return err
 	}
+	where := machine(dir)
 	if err := measure(ctx, o, dir, plugins, pods); err != nil {
 		return err
 	}
-	report(os.Stdout, o, dir, plugins)
+	fmt.Printf("%s\n%s", where, table(o.atOnce, plugins))
 	return nil
 }
 

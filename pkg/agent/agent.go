@@ -62,6 +62,9 @@ type Agent struct {
 	metrics *metrics
 	// kernel receives when the kernel has changed.
 	kernel chan struct{}
+	// advertised is the uplink that was seen to live on router advertisements. Its successor of that name, a card that was plugged in
+	// anew, begins with forwarding on and ignores them, and nothing on it tells any more.
+	advertised string
 
 	mu       sync.Mutex
 	alive    time.Time // when the last reconciliation ended
@@ -231,6 +234,10 @@ func (a *Agent) gather(ctx context.Context, view View) (Facts, error) {
 	if f.Uplink, err = a.Host.Uplink(ctx, own); err != nil {
 		return f, err
 	}
+	if f.Uplink.FromRA {
+		a.advertised = f.Uplink.Name
+	}
+	f.Uplink.FromRA = f.Uplink.Name == a.advertised
 	if f.Addrs, err = a.Host.Addrs(ctx); err != nil {
 		return f, err
 	}

@@ -193,6 +193,22 @@ func TestOneFamilysRangeChanges(t *testing.T) {
 	g.Expect(b.events).To(ConsistOf(HavePrefix("PodRangeChanged: 1 pods have addresses outside")))
 }
 
+// TestTheUplinkIsPluggedInAnew: the kernel ignores router advertisements on the new one, having forwarding on.
+func TestTheUplinkIsPluggedInAnew(t *testing.T) {
+	g := NewWithT(t)
+	b := newBench(t)
+	const accepts = "sysctl net/ipv6/conf/eth0/accept_ra=2"
+	b.kernel.UplinkIs = dataplane.Uplink{Name: "eth0", MTU: 1500, HasIPv6: true, AcceptRA: 1, Forwarding: 1}
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).NotTo(ContainSubstring(accepts), "nothing was ever advertised")
+	b.kernel.UplinkIs.AcceptRA, b.kernel.UplinkIs.FromRA = 2, true
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).NotTo(ContainSubstring(accepts), "somebody did it already")
+	b.kernel.UplinkIs.AcceptRA, b.kernel.UplinkIs.FromRA = 1, false
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).To(ContainSubstring(accepts))
+}
+
 func TestRestartRecovers(t *testing.T) {
 	g := NewWithT(t)
 	b := newBench(t)

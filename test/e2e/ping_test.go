@@ -46,6 +46,9 @@ func (s *shoot) startPinger(t *testing.T, from *corev1.Pod, name, address string
 		done:     make(chan error, 1),
 	}
 
+	// it is not killed when the test ends, or the program on the node would outlive the one that started it
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGINT) }
+
 	out, err := p.cmd.StdoutPipe()
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(p.cmd.Start()).To(Succeed())
@@ -54,8 +57,6 @@ func (s *shoot) startPinger(t *testing.T, from *corev1.Pod, name, address string
 		p.read(out)
 		p.done <- p.cmd.Wait()
 	}()
-
-	t.Cleanup(func() { _ = p.cmd.Process.Signal(syscall.SIGINT) })
 
 	return p
 }

@@ -78,7 +78,7 @@ test-landscape: ## The landscape's own machinery: nodes that come and go, no tra
 
 .PHONY: bench
 bench: ## Benchmarks of the pure core, and of the CNI plugin beside others (root)
-	go test -run '^$$' -bench . -benchmem $$(git grep -l '^func Benchmark' -- 'pkg/*_test.go' | xargs -n 1 dirname | sed 's|^|./|' | sort -u)
+	go test -run '^$$' -bench . -benchmem $$(grep -rl --include='*_test.go' '^func Benchmark' pkg | xargs -n 1 dirname | sed 's|^|./|' | sort -u)
 	@if [ "$$(id -u)" = 0 ]; then go run ./test/bench; \
 	elif [ "$$CI" = true ]; then echo 'The CNI benchmark needs root: it makes network namespaces. Failing, because CI=true.' >&2; exit 1; \
 	else echo 'LEFT OUT: the CNI benchmark, because it needs root (network namespaces). Run: sudo make bench' >&2; fi

@@ -5,6 +5,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -190,12 +191,21 @@ func (d *Decision) peer(cfg agentconfig.Config, p Node, own *Node, facts Facts) 
 	return out
 }
 
+// claimedTwice tells of peers whose prefixes overlap. Prefixes nest or are disjoint, so in their order each can only overlap the last
+// one that no other holds.
 func (d *Decision) claimedTwice(peers []dataplane.Peer) {
-	for i, a := range peers {
-		for _, b := range peers[:i] {
-			if a.Name != b.Name && a.Prefixes[0].Overlaps(b.Prefixes[0]) {
-				d.problem(ReasonPrefixClaimed, false, "nodes %s and %s claim overlapping prefixes, %s and %s", b.Name, a.Name, b.Prefixes[0], a.Prefixes[0])
-			}
+	sorted := slices.Clone(peers)
+	slices.SortStableFunc(sorted, func(a, b dataplane.Peer) int {
+		return cmp.Or(a.Prefixes[0].Addr().Compare(b.Prefixes[0].Addr()), cmp.Compare(a.Prefixes[0].Bits(), b.Prefixes[0].Bits()))
+	})
+	var holder dataplane.Peer
+	for i, p := range sorted {
+		if i == 0 || !holder.Prefixes[0].Overlaps(p.Prefixes[0]) {
+			holder = p
+			continue
+		}
+		if holder.Name != p.Name {
+			d.problem(ReasonPrefixClaimed, false, "nodes %s and %s claim overlapping prefixes, %s and %s", holder.Name, p.Name, holder.Prefixes[0], p.Prefixes[0])
 		}
 	}
 }

@@ -24,9 +24,8 @@ const Name = "pool"
 
 // Reserver hands out the operator's prefixes. The ID of an allocation is the pool's name.
 type Reserver struct {
-	store reservation.Store
+	reservation.LedgerBackend
 	pools []reservation.Pool
-	now   func() time.Time
 }
 
 var (
@@ -37,7 +36,7 @@ var (
 
 // New makes a Reserver over the pools; store is the one ledger of all pools of a seed.
 func New(store reservation.Store, pools []reservation.Pool, now func() time.Time) *Reserver {
-	return &Reserver{store: store, pools: pools, now: now}
+	return &Reserver{LedgerBackend: reservation.LedgerBackend{Store: store, Now: now}, pools: pools}
 }
 
 // Name of the backend.
@@ -52,15 +51,6 @@ func (r *Reserver) Serves(request reservation.Request) bool {
 // else gets.
 func (r *Reserver) Keeps(request reservation.Request) bool { return request.Scope == plan.Global }
 
-// Lookup returns what the ledger holds for the owner.
-func (r *Reserver) Lookup(ctx context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
-	ledger, err := r.store.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return ledger.HeldBy(func(o reservation.Owner) bool { return o == owner })
-}
-
 // Allocate takes the best fit: from the smallest free space that is large enough, in whichever pool it is, so that large
 // spaces stay whole. It never gives one owner two prefixes.
 func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
@@ -68,27 +58,9 @@ func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, reques
 	if err != nil {
 		return reservation.Allocation{}, err
 	}
-	var result reservation.Allocation
-	err = r.store.Update(ctx, func(ledger *reservation.Ledger) error {
-		earlier, err := ledger.HeldBy(func(o reservation.Owner) bool { return o == owner })
-		if err != nil {
-			return err
-		}
-		if len(earlier) > 0 {
-			result = earlier[0]
-			return nil
-		}
-		result, err = r.bestFit(ledger, candidates, request)
-		if err != nil {
-			return err
-		}
-		result.Owner, result.Since = owner, r.now().UTC().Truncate(time.Second)
-		return ledger.Claim(result)
+	return r.Take(ctx, owner, func(ledger *reservation.Ledger) (reservation.Allocation, error) {
+		return r.bestFit(ledger, candidates, request)
 	})
-	if err != nil {
-		return reservation.Allocation{}, err
-	}
-	return result, nil
 }
 
 func (r *Reserver) bestFit(ledger *reservation.Ledger, candidates []reservation.Pool, request reservation.Request) (reservation.Allocation, error) {
@@ -170,29 +142,10 @@ func describe(pools []reservation.Pool) string {
 // Claim enters an allocation into the ledger, also one that lies in no pool: a control plane that came from another seed
 // brings such a prefix, and here too nobody else may get it.
 func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation) error {
-	if allocation.Since.IsZero() {
-		allocation.Since = r.now().UTC().Truncate(time.Second)
-	}
 	if allocation.ID == "" {
 		allocation.ID = r.poolOf(allocation.Prefix)
 	}
-	return r.store.Update(ctx, func(ledger *reservation.Ledger) error { return ledger.Claim(allocation) })
-}
-
-// Release removes the entry from the ledger.
-func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocation) error {
-	return r.store.Update(ctx, func(ledger *reservation.Ledger) error {
-		return ledger.Remove(allocation.Prefix, allocation.Owner.Key())
-	})
-}
-
-// List returns all entries of the garden.
-func (r *Reserver) List(ctx context.Context, gardenID string) ([]reservation.Allocation, error) {
-	ledger, err := r.store.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return ledger.HeldBy(func(o reservation.Owner) bool { return o.GardenID == gardenID })
+	return r.LedgerBackend.Claim(ctx, allocation)
 }
 
 // poolOf is the name of the pool that a prefix lies in, empty if it lies in none.
@@ -209,7 +162,7 @@ func (r *Reserver) poolOf(p netip.Prefix) string {
 
 // Usage tells how full each pool is.
 func (r *Reserver) Usage(ctx context.Context) ([]reservation.Usage, error) {
-	ledger, err := r.store.Read(ctx)
+	ledger, err := r.Store.Read(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -30,16 +30,15 @@ const draws = 100
 
 // Reserver draws and cuts unique local prefixes. The ID of an allocation is the /48 it comes from.
 type Reserver struct {
-	store  reservation.Store
+	reservation.LedgerBackend
 	random io.Reader
-	now    func() time.Time
 }
 
 var _ reservation.Reserver = &Reserver{}
 
 // New makes a Reserver; store keeps what was drawn, random is crypto/rand.Reader outside of tests.
 func New(store reservation.Store, random io.Reader, now func() time.Time) *Reserver {
-	return &Reserver{store: store, random: random, now: now}
+	return &Reserver{LedgerBackend: reservation.LedgerBackend{Store: store, Now: now}, random: random}
 }
 
 // Name of the backend.
@@ -50,45 +49,19 @@ func (r *Reserver) Serves(request reservation.Request) bool {
 	return request.Scope == plan.Private && request.Family == prefix.IPv6
 }
 
-// Lookup returns what was drawn for the owner.
-func (r *Reserver) Lookup(ctx context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
-	ledger, err := r.store.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return ledger.HeldBy(func(o reservation.Owner) bool { return o == owner })
-}
-
 // Allocate draws or cuts a prefix and stores it before it returns it. It never gives one owner two.
 func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
 	if request.Bits < globalIDBits {
 		return reservation.Allocation{}, reservation.Errorf(reservation.Invalid,
 			"%s: a unique local prefix is a /%d at most", request, globalIDBits)
 	}
-	var result reservation.Allocation
-	err := r.store.Update(ctx, func(ledger *reservation.Ledger) error {
-		earlier, err := ledger.HeldBy(func(o reservation.Owner) bool { return o == owner })
-		if err != nil {
-			return err
-		}
-		if len(earlier) > 0 {
-			result = earlier[0]
-			return nil
-		}
-		result, err = r.choose(ledger, owner, request)
-		if err != nil {
-			return err
-		}
-		return ledger.Claim(result)
+	return r.Take(ctx, owner, func(ledger *reservation.Ledger) (reservation.Allocation, error) {
+		return r.choose(ledger, owner, request)
 	})
-	if err != nil {
-		return reservation.Allocation{}, err
-	}
-	return result, nil
 }
 
 func (r *Reserver) choose(ledger *reservation.Ledger, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
-	chosen := reservation.Allocation{Owner: owner, Since: r.now().UTC().Truncate(time.Second)}
+	var chosen reservation.Allocation
 	block, drawn, err := r.block(ledger, owner, request)
 	if err != nil {
 		return chosen, err
@@ -147,29 +120,10 @@ func (r *Reserver) draw(ledger *reservation.Ledger, avoid []netip.Prefix) (netip
 
 // Claim enters a prefix that was drawn elsewhere.
 func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation) error {
-	if allocation.Since.IsZero() {
-		allocation.Since = r.now().UTC().Truncate(time.Second)
-	}
 	if allocation.ID == "" {
 		if block, err := prefix.Parent(allocation.Prefix, globalIDBits); err == nil {
 			allocation.ID = block.String()
 		}
 	}
-	return r.store.Update(ctx, func(ledger *reservation.Ledger) error { return ledger.Claim(allocation) })
-}
-
-// Release strikes the prefix out.
-func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocation) error {
-	return r.store.Update(ctx, func(ledger *reservation.Ledger) error {
-		return ledger.Remove(allocation.Prefix, allocation.Owner.Key())
-	})
-}
-
-// List returns all that was drawn for the garden.
-func (r *Reserver) List(ctx context.Context, gardenID string) ([]reservation.Allocation, error) {
-	ledger, err := r.store.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return ledger.HeldBy(func(o reservation.Owner) bool { return o.GardenID == gardenID })
+	return r.LedgerBackend.Claim(ctx, allocation)
 }

@@ -38,9 +38,6 @@ const (
 	reservationControllerName = "reservation"
 )
 
-// infrastructureWebhookName is the name of the webhook of package infrastructure for --disable-webhooks.
-const infrastructureWebhookName = "infrastructure-status"
-
 // The ConfigMaps in the extension's own namespace with what the backends of the seed hold.
 const (
 	poolLedger = "ipv6-pool-ledger"
@@ -108,7 +105,7 @@ func (r *runtimeArgs) addReservation(ctx context.Context, mgr manager.Manager) e
 
 func (r *runtimeArgs) webhooks() []webhookcmd.NameToFactory {
 	return []webhookcmd.NameToFactory{
-		webhookcmd.Switch(infrastructureWebhookName, infrastructure.New),
+		webhookcmd.Switch(infrastructure.WebhookName, infrastructure.New),
 		webhookcmd.Switch(controlplane.WebhookName, func(mgr manager.Manager) (*extensionswebhook.Webhook, error) {
 			return controlplane.New(mgr, shootplan.NetworkType)
 		}),

@@ -59,24 +59,20 @@ func testSpec(t *testing.T, c client.Client, namespace string) {
 		"services":             {func(s *spec) { s.Range, s.PublishedLength = v1alpha1.RangeServices, 112 }, ""},
 		"private":              {func(s *spec) { s.Scope, s.PrefixLength, s.PublishedLength = v1alpha1.ScopePrivate, 48, 48 }, ""},
 		"from a pool":          {func(s *spec) { s.Pool = "example" }, ""},
-		"adopted":              {func(s *spec) { s.Adopt = "2001:db8:1::/56" }, ""},
-		"adopted IPv4": {func(s *spec) {
-			s.Family, s.PrefixLength, s.PublishedLength, s.Adopt = v1alpha1.IPv4, 16, 16, "10.250.0.0/16"
+		"IPv4": {func(s *spec) {
+			s.Family, s.PrefixLength, s.PublishedLength = v1alpha1.IPv4, 16, 16
 		}, ""},
-		"unknown range":                  {func(s *spec) { s.Range = "pod" }, `spec.range: Unsupported value: "pod": supported values: "nodes", "pods", "services"`},
-		"unknown family":                 {func(s *spec) { s.Family = "ipv6" }, `spec.family: Unsupported value: "ipv6"`},
-		"unknown scope":                  {func(s *spec) { s.Scope = "Site" }, `spec.scope: Unsupported value: "Site"`},
-		"too short":                      {func(s *spec) { s.PrefixLength = 7 }, `spec.prefixLength: Invalid value: 7: spec.prefixLength in body should be greater than or equal to 8`},
-		"too long":                       {func(s *spec) { s.PrefixLength, s.PublishedLength = 121, 121 }, `spec.prefixLength: Invalid value: 121`},
-		"too long to publish":            {func(s *spec) { s.PublishedLength = 129 }, `spec.publishedLength: Invalid value: 129`},
-		"published more than reserved":   {func(s *spec) { s.PublishedLength = 63 }, `publishedLength must be at least prefixLength`},
-		"too long for IPv4":              {func(s *spec) { s.Family, s.PrefixLength, s.PublishedLength = v1alpha1.IPv4, 33, 33 }, `prefixLength must be at most 32 for IPv4`},
-		"published too long for IPv4":    {func(s *spec) { s.Family, s.PrefixLength, s.PublishedLength = v1alpha1.IPv4, 16, 33 }, `publishedLength must be at most 32 for IPv4`},
-		"private from a pool":            {func(s *spec) { s.Scope, s.Pool = v1alpha1.ScopePrivate, "example" }, `pool must be absent for scope Private`},
-		"adopted prefix is none":         {func(s *spec) { s.Adopt = "yes" }, `adopt must be a CIDR whose host bits are zero`},
-		"adopted prefix has host bits":   {func(s *spec) { s.Adopt = "2001:db8::1/64" }, `adopt must be a CIDR whose host bits are zero`},
-		"adopted prefix of other family": {func(s *spec) { s.Adopt = "10.250.0.0/16" }, `adopt must be of the reservation's family`},
-		"nobody's":                       {func(s *spec) { s.Owner.ShootUID = "" }, `spec.owner.shootUID`},
+		"unknown range":                {func(s *spec) { s.Range = "pod" }, `spec.range: Unsupported value: "pod": supported values: "nodes", "pods", "services"`},
+		"unknown family":               {func(s *spec) { s.Family = "ipv6" }, `spec.family: Unsupported value: "ipv6"`},
+		"unknown scope":                {func(s *spec) { s.Scope = "Site" }, `spec.scope: Unsupported value: "Site"`},
+		"too short":                    {func(s *spec) { s.PrefixLength = 7 }, `spec.prefixLength: Invalid value: 7: spec.prefixLength in body should be greater than or equal to 8`},
+		"too long":                     {func(s *spec) { s.PrefixLength, s.PublishedLength = 121, 121 }, `spec.prefixLength: Invalid value: 121`},
+		"too long to publish":          {func(s *spec) { s.PublishedLength = 129 }, `spec.publishedLength: Invalid value: 129`},
+		"published more than reserved": {func(s *spec) { s.PublishedLength = 63 }, `publishedLength must be at least prefixLength`},
+		"too long for IPv4":            {func(s *spec) { s.Family, s.PrefixLength, s.PublishedLength = v1alpha1.IPv4, 33, 33 }, `prefixLength must be at most 32 for IPv4`},
+		"published too long for IPv4":  {func(s *spec) { s.Family, s.PrefixLength, s.PublishedLength = v1alpha1.IPv4, 16, 33 }, `publishedLength must be at most 32 for IPv4`},
+		"private from a pool":          {func(s *spec) { s.Scope, s.Pool = v1alpha1.ScopePrivate, "example" }, `pool must be absent for scope Private`},
+		"nobody's":                     {func(s *spec) { s.Owner.ShootUID = "" }, `spec.owner.shootUID`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -99,10 +95,9 @@ func testSpec(t *testing.T, c client.Client, namespace string) {
 
 func testImmutable(t *testing.T, c client.Client, namespace string) {
 	for name, change := range map[string]func(*v1alpha1.PrefixReservationSpec){
-		"length":   func(s *v1alpha1.PrefixReservationSpec) { s.PrefixLength = 60 },
-		"pool":     func(s *v1alpha1.PrefixReservationSpec) { s.Pool = "other" },
-		"adoption": func(s *v1alpha1.PrefixReservationSpec) { s.Adopt = "2001:db8::/64" },
-		"owner":    func(s *v1alpha1.PrefixReservationSpec) { s.Owner.ShootUID = "another" },
+		"length": func(s *v1alpha1.PrefixReservationSpec) { s.PrefixLength = 60 },
+		"pool":   func(s *v1alpha1.PrefixReservationSpec) { s.Pool = "other" },
+		"owner":  func(s *v1alpha1.PrefixReservationSpec) { s.Owner.ShootUID = "another" },
 		"name of the owner": func(s *v1alpha1.PrefixReservationSpec) {
 			s.Owner.Shoot = "garden-dev/two"
 		},

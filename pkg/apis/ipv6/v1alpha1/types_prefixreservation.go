@@ -101,8 +101,6 @@ type PrefixReservation struct {
 // +kubebuilder:validation:XValidation:rule="self.family == 'IPv6' || self.prefixLength <= 32",message="prefixLength must be at most 32 for IPv4"
 // +kubebuilder:validation:XValidation:rule="self.family == 'IPv6' || self.publishedLength <= 32",message="publishedLength must be at most 32 for IPv4"
 // +kubebuilder:validation:XValidation:rule="self.scope != 'Private' || !has(self.pool)",message="pool must be absent for scope Private: such prefixes are drawn at random, from no pool"
-// +kubebuilder:validation:XValidation:rule="!has(self.adopt) || (isCIDR(self.adopt) && cidr(self.adopt) == cidr(self.adopt).masked())",message="adopt must be a CIDR whose host bits are zero"
-// +kubebuilder:validation:XValidation:rule="!has(self.adopt) || !isCIDR(self.adopt) || cidr(self.adopt).ip().family() == (self.family == 'IPv6' ? 6 : 4)",message="adopt must be of the reservation's family"
 type PrefixReservationSpec struct {
 	// Range that the prefix is for.
 	Range RangeName `json:"range"`
@@ -122,11 +120,6 @@ type PrefixReservationSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +optional
 	Pool string `json:"pool,omitempty"`
-	// Adopt is a prefix that the infrastructure provider reports by itself. It is recorded and never released.
-	// +kubebuilder:validation:MaxLength=43
-	// +kubebuilder:validation:MinLength=1
-	// +optional
-	Adopt string `json:"adopt,omitempty"`
 	// Owner identifies for whom the prefix is held.
 	Owner ReservationOwner `json:"owner"`
 }

@@ -159,16 +159,6 @@ type Store interface {
 	Update(ctx context.Context, change func(*Ledger) error) error
 }
 
-// Pool is a named set of prefixes that an operator has set aside.
-type Pool struct {
-	Name     string
-	Prefixes []netip.Prefix
-	// MinBits is the shortest length that one reservation may have.
-	MinBits int
-	// MaxBits is the longest length that one reservation may have; a longer request gets this one.
-	MaxBits int
-}
-
 // Usage tells how full a pool is.
 type Usage struct {
 	Pool string
@@ -176,6 +166,9 @@ type Usage struct {
 	Capacity, Free float64
 	// LargestFree is the length of the largest prefix that can still be cut, -1 if nothing is left.
 	LargestFree int
+	// FreePrefixes are the numbers of prefixes that could still be cut if all free space went to prefixes of that length, by
+	// length in bits. A backend that cannot tell leaves it empty.
+	FreePrefixes map[int]float64
 }
 
 // Meter is a Reserver that can tell how full it is.

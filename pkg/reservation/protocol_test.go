@@ -154,7 +154,7 @@ func TestEnsureRejectsWhatOverlaps(t *testing.T) {
 	b.journal.record = reservation.Record{Phase: reservation.Allocating, Backend: "fake", Attempt: 1}
 
 	avoiding := request
-	avoiding.Avoid = []netip.Prefix{netip.MustParsePrefix("2001:db8::/62")}
+	avoiding.Avoid = reservation.AvoidAll(netip.MustParsePrefix("2001:db8::/62"))
 	err = b.run(t.Context(), avoiding)
 	b.Expect(reservation.KindOf(err)).To(Equal(reservation.Retry))
 	b.Expect(err).To(MatchError("fake gave a prefix that is of no use: 2001:db8::/64 overlaps 2001:db8::/62, which is in use elsewhere"))

@@ -35,7 +35,7 @@ func TestRequestAccepts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			request := reservation.Request{
 				Key: plan.Key{Range: keyword.Nodes, Family: prefix.IPv6}, Scope: tc.scope, Bits: 64,
-				Avoid: []netip.Prefix{netip.MustParsePrefix("2001:db8:f::/48")},
+				Avoid: reservation.AvoidAll(netip.MustParsePrefix("2001:db8:f::/48")),
 			}
 			err := request.Accepts(netip.MustParsePrefix(tc.prefix))
 			if tc.want == "" {

@@ -114,11 +114,6 @@ func (r *Reserver) begin(method Method) (Fault, bool) {
 // Name of the backend.
 func (r *Reserver) Name() string { return Name }
 
-// Serves every request of its prefix's family.
-func (r *Reserver) Serves(request reservation.Request) bool {
-	return request.Family == prefix.FamilyOf(r.whole.Addr())
-}
-
 // Lookup returns what is held for the owner, the oldest first.
 func (r *Reserver) Lookup(_ context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
 	r.mu.Lock()
@@ -162,11 +157,11 @@ func (r *Reserver) Allocate(_ context.Context, owner reservation.Owner, request 
 	if failed && !fault.Lost {
 		return reservation.Allocation{}, fault.Err
 	}
-	used := append([]netip.Prefix{}, request.Avoid...)
+	var used []netip.Prefix
 	for _, a := range r.held {
 		used = append(used, a.Prefix)
 	}
-	cut, ok, err := prefix.Cut([]netip.Prefix{r.whole}, used, request.Bits)
+	cut, ok, err := request.Cut([]netip.Prefix{r.whole}, used)
 	switch {
 	case err != nil:
 		return reservation.Allocation{}, err

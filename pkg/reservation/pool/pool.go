@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
@@ -31,7 +30,6 @@ type Reserver struct {
 var (
 	_ reservation.Reserver = &Reserver{}
 	_ reservation.Meter    = &Reserver{}
-	_ reservation.Keeper   = &Reserver{}
 )
 
 // New makes a Reserver over the pools; store is the one ledger of all pools of a seed.
@@ -41,15 +39,6 @@ func New(store reservation.Store, pools []reservation.Pool, now func() time.Time
 
 // Name of the backend.
 func (r *Reserver) Name() string { return Name }
-
-// Serves global requests of a family that some pool has; without pools there is nothing that this backend could promise.
-func (r *Reserver) Serves(request reservation.Request) bool {
-	return request.Scope == plan.Global && len(r.family(request)) > 0
-}
-
-// Keeps global prefixes, also without a pool: a shoot that comes from another seed brings some, and what is in the ledger nobody
-// else gets.
-func (r *Reserver) Keeps(request reservation.Request) bool { return request.Scope == plan.Global }
 
 // Allocate takes the best fit: from the smallest free space that is large enough, in whichever pool it is, so that large
 // spaces stay whole. It never gives one owner two prefixes.
@@ -67,7 +56,7 @@ func (r *Reserver) bestFit(ledger *reservation.Ledger, candidates []reservation.
 	var (
 		best  reservation.Allocation
 		space = -1 // the length of the free prefix that best is cut from: the longer, the better the fit
-		used  = append(ledger.Prefixes(), request.Avoid...)
+		used  = ledger.Prefixes()
 	)
 	for _, pool := range candidates {
 		free, err := prefix.Free(pool.Prefixes, used)
@@ -99,32 +88,20 @@ func around(free []netip.Prefix, p netip.Prefix) int {
 	return -1
 }
 
-// candidates are the pools that may serve the request, in the configuration's order.
+// candidates are the pools that the request names, in the order in which it does.
 func (r *Reserver) candidates(request reservation.Request) ([]reservation.Pool, error) {
-	pools := r.family(request)
 	var fitting []reservation.Pool
-	for _, pool := range pools {
-		if (request.Pool == "" || request.Pool == pool.Name) && pool.MinBits <= request.Bits {
-			fitting = append(fitting, pool)
+	for _, name := range request.Pools {
+		for _, pool := range r.pools {
+			if pool.Name == name && pool.Family == request.Family && pool.MinBits <= request.Bits {
+				fitting = append(fitting, pool)
+			}
 		}
 	}
 	if len(fitting) == 0 {
-		if request.Pool != "" {
-			return nil, reservation.Errorf(reservation.Invalid, "no pool %q for %s: there are %s", request.Pool, request, describe(pools))
-		}
-		return nil, reservation.Errorf(reservation.Invalid, "no pool fits %s: there are %s", request, describe(pools))
+		return nil, reservation.Errorf(reservation.Invalid, "no pool fits %s: there are %s", request, describe(r.pools))
 	}
 	return fitting, nil
-}
-
-func (r *Reserver) family(request reservation.Request) []reservation.Pool {
-	var pools []reservation.Pool
-	for _, pool := range r.pools {
-		if len(pool.Prefixes) > 0 && prefix.FamilyOf(pool.Prefixes[0].Addr()) == request.Family {
-			pools = append(pools, pool)
-		}
-	}
-	return pools
 }
 
 func describe(pools []reservation.Pool) string {

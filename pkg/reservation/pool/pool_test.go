@@ -44,20 +44,6 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func TestServes(t *testing.T) {
-	g := NewWithT(t)
-	none := pool.New(fake.NewStore(), nil, time.Now)
-	g.Expect(none.Serves(request(64))).To(BeFalse())
-	some := pool.New(fake.NewStore(), []reservation.Pool{{Name: "a", Prefixes: prefixes("2001:db8::/32"), MinBits: 32, MaxBits: 64}}, time.Now)
-	g.Expect(some.Serves(request(64))).To(BeTrue())
-	private := request(64)
-	private.Scope = plan.Private
-	g.Expect(some.Serves(private)).To(BeFalse())
-	v4 := request(24)
-	v4.Family = prefix.IPv4
-	g.Expect(some.Serves(v4)).To(BeFalse())
-}
-
 //	 :0:0        :0:1         :0:2           :0:3        ...
 //	|############|#...........|..............|...........
 //	 held /64     held /96     free

@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
@@ -44,11 +43,6 @@ func New(store reservation.Store, random io.Reader, now func() time.Time) *Reser
 // Name of the backend.
 func (r *Reserver) Name() string { return Name }
 
-// Serves private requests for IPv6.
-func (r *Reserver) Serves(request reservation.Request) bool {
-	return request.Scope == plan.Private && request.Family == prefix.IPv6
-}
-
 // Allocate draws or cuts a prefix and stores it before it returns it. It never gives one owner two.
 func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
 	if request.Bits < globalIDBits {
@@ -71,7 +65,7 @@ func (r *Reserver) choose(ledger *reservation.Ledger, owner reservation.Owner, r
 			return chosen, err
 		}
 	}
-	cut, ok, err := prefix.Cut([]netip.Prefix{block}, append(ledger.Prefixes(), request.Avoid...), request.Bits)
+	cut, ok, err := request.Cut([]netip.Prefix{block}, ledger.Prefixes())
 	switch {
 	case err != nil:
 		return chosen, fmt.Errorf("cutting %s from %s: %w", request, block, err)
@@ -102,7 +96,7 @@ func (r *Reserver) block(ledger *reservation.Ledger, owner reservation.Owner, re
 }
 
 // draw a /48 of which no address is taken.
-func (r *Reserver) draw(ledger *reservation.Ledger, avoid []netip.Prefix) (netip.Prefix, error) {
+func (r *Reserver) draw(ledger *reservation.Ledger, avoid reservation.Avoid) (netip.Prefix, error) {
 	for range draws {
 		address := [16]byte{0xfd}
 		if _, err := io.ReadFull(r.random, address[1:6]); err != nil {
@@ -110,10 +104,15 @@ func (r *Reserver) draw(ledger *reservation.Ledger, avoid []netip.Prefix) (netip
 		}
 		block := netip.PrefixFrom(netip.AddrFrom16(address), globalIDBits)
 		_, taken := ledger.Overlapping(block)
-		_, avoided := prefix.OverlapsAny(block, avoid...)
-		if !taken && !avoided {
-			return block, nil
+		if taken {
+			continue
 		}
+		if avoid != nil {
+			if _, avoided := avoid(block); avoided {
+				continue
+			}
+		}
+		return block, nil
 	}
 	return netip.Prefix{}, reservation.Errorf(reservation.Retry, "drew %d Global IDs that are all taken", draws)
 }

@@ -77,7 +77,7 @@ func TestDrawsAgainWhatIsTaken(t *testing.T) {
 	g := NewWithT(t)
 	r := ula.New(fake.NewStore(), bytes.NewReader([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}), time.Now)
 	ask := request(keyword.Nodes, 64)
-	ask.Avoid = []netip.Prefix{netip.MustParsePrefix("fd01:203:405:77::/96")} // as a seed's network may be
+	ask.Avoid = reservation.AvoidAll(netip.MustParsePrefix("fd01:203:405:77::/96")) // as a seed's network may be
 	a, err := r.Allocate(t.Context(), owner("a", "nodes-ipv6"), ask)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(a.Prefix).To(Equal(netip.MustParsePrefix("fd06:708:90a::/64")))

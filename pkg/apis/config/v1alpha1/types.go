@@ -25,12 +25,31 @@ type ControllerConfiguration struct {
 	// Pools are the operator's own prefixes. The keyword v6global takes from them.
 	// +optional
 	Pools []Pool `json:"pools,omitempty"`
+	// Backends are IPAM services that prefixes are reserved in, in the order in which they are asked, after the pools.
+	// +optional
+	Backends []Backend `json:"backends,omitempty"`
 	// Quarantine is how long a released prefix is kept from reuse; one hour if unset.
 	// +optional
 	Quarantine *metav1.Duration `json:"quarantine,omitempty"`
 	// FeatureGates enables or disables features by name.
 	// +optional
 	FeatureGates map[string]bool `json:"featureGates,omitempty"`
+}
+
+// Selector restricts for which shoots and ranges a pool or a backend serves. An empty list does not restrict.
+type Selector struct {
+	// ProviderTypes of the Shoots, for example "openstack".
+	// +optional
+	ProviderTypes []string `json:"providerTypes,omitempty"`
+	// Regions of the Shoots.
+	// +optional
+	Regions []string `json:"regions,omitempty"`
+	// Seeds by name. It lets one configuration serve many seeds.
+	// +optional
+	Seeds []string `json:"seeds,omitempty"`
+	// Ranges are nodes, pods or services.
+	// +optional
+	Ranges []string `json:"ranges,omitempty"`
 }
 
 // Pool is a named set of prefixes that shoots' ranges are cut from.
@@ -45,4 +64,75 @@ type Pool struct {
 	// MaxPrefixLength is the longest length that one reservation may have; a longer request gets this one. 120 if unset.
 	// +optional
 	MaxPrefixLength *int32 `json:"maxPrefixLength,omitempty"`
+
+	Selector `json:",inline"`
+	// ShootsMayName allows NetworkConfig.ipam to name this pool. False if unset.
+	// +optional
+	ShootsMayName *bool `json:"shootsMayName,omitempty"`
+}
+
+// BackendType is the kind of an IPAM service.
+type BackendType string
+
+// The kinds of IPAM services.
+const (
+	// BackendOpenStack reserves subnets in Neutron's subnet pools.
+	BackendOpenStack BackendType = "openstack"
+	// BackendAWS reserves allocations in pools of VPC IPAM.
+	BackendAWS BackendType = "aws"
+	// BackendGCP reserves regional addresses of /96 in subnetworks of Compute Engine.
+	BackendGCP BackendType = "gcp"
+	// BackendClusterAPI claims from InClusterPrefixPools and GlobalInClusterPrefixPools of Cluster API's in-cluster provider.
+	BackendClusterAPI BackendType = "clusterapi"
+	// BackendIronCore makes Prefix objects of ipam.ironcore.dev.
+	BackendIronCore BackendType = "ironcore"
+)
+
+// Backend is an IPAM service.
+type Backend struct {
+	// Name is unique among the backends and none of "pool", "ula" and "adopted". It stands in the status of what was reserved
+	// there: never rename a backend that holds something.
+	Name string `json:"name"`
+	// Type is openstack, aws, gcp, clusterapi or ironcore.
+	Type BackendType `json:"type"`
+
+	Selector `json:",inline"`
+	// ShootsMayName allows NetworkConfig.ipam to name this backend and its pools. False if unset.
+	// +optional
+	ShootsMayName *bool `json:"shootsMayName,omitempty"`
+	// Pools of the service to take prefixes from, in the order in which they are asked.
+	Pools []BackendPool `json:"pools"`
+	// SecretName is a Secret in the extension's own namespace with the operator's credentials, in the form that the provider
+	// has it for Infrastructures ("cloudprovider"); for clusterapi and ironcore with the key "kubeconfig". Unset: the shoot's own
+	// credentials; for clusterapi and ironcore the seed itself.
+	// +optional
+	SecretName *string `json:"secretName,omitempty"`
+	// Region of the service; the shoot's if unset.
+	// +optional
+	Region *string `json:"region,omitempty"`
+	// Endpoint is the URL of the service, where it is not the one that its region or credentials lead to.
+	// +optional
+	Endpoint *string `json:"endpoint,omitempty"`
+	// Namespace of the objects in which clusterapi and ironcore reserve.
+	// +optional
+	Namespace *string `json:"namespace,omitempty"`
+}
+
+// BackendPool is a pool of an IPAM service.
+type BackendPool struct {
+	// Name is unique among the backend's pools.
+	Name string `json:"name"`
+	// ID by which the service knows the pool: the UUID of a subnet pool (openstack), the ID of an IPAM pool (aws), the
+	// subnetwork as projects/<p>/regions/<r>/subnetworks/<s> (gcp), InClusterPrefixPool/<name> or
+	// GlobalInClusterPrefixPool/<name> (clusterapi), the name of the parent Prefix (ironcore).
+	ID string `json:"id"`
+	// MinPrefixLength is the shortest length that one reservation may have.
+	MinPrefixLength int32 `json:"minPrefixLength"`
+	// MaxPrefixLength is the longest length that one reservation may have; a longer request gets this one.
+	MaxPrefixLength int32 `json:"maxPrefixLength"`
+
+	Selector `json:",inline"`
+	// ShootsMayName allows NetworkConfig.ipam to name this pool. False if unset.
+	// +optional
+	ShootsMayName *bool `json:"shootsMayName,omitempty"`
 }

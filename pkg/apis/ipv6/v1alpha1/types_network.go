@@ -18,6 +18,10 @@ type NetworkConfig struct {
 	// Ranges asks for the address ranges in the keyword language (docs/keywords.md).
 	// +optional
 	Ranges *Ranges `json:"ranges,omitempty"`
+	// IPAM names the backend or pool that v6global ranges are reserved in, where the landscape's operator allows it. Unset: the
+	// operator's choice.
+	// +optional
+	IPAM *IPAM `json:"ipam,omitempty"`
 	// Routing says how packets find the node of a pod.
 	// +optional
 	Routing *Routing `json:"routing,omitempty"`
@@ -51,6 +55,16 @@ type Ranges struct {
 	// Services, for example "v6global/64".
 	// +optional
 	Services *string `json:"services,omitempty"`
+}
+
+// IPAM names where global prefixes are reserved.
+type IPAM struct {
+	// Backend by its name in the operator's configuration; "pool" is that of the operator's own pools.
+	// +optional
+	Backend *string `json:"backend,omitempty"`
+	// Pool by its name.
+	// +optional
+	Pool *string `json:"pool,omitempty"`
 }
 
 // RoutingMode says who knows the way to a node's prefix.

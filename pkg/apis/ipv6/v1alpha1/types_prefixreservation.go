@@ -100,6 +100,7 @@ type PrefixReservation struct {
 // +kubebuilder:validation:XValidation:rule="self.publishedLength >= self.prefixLength",message="publishedLength must be at least prefixLength: what is published is a part of what is reserved"
 // +kubebuilder:validation:XValidation:rule="self.family == 'IPv6' || self.prefixLength <= 32",message="prefixLength must be at most 32 for IPv4"
 // +kubebuilder:validation:XValidation:rule="self.family == 'IPv6' || self.publishedLength <= 32",message="publishedLength must be at most 32 for IPv4"
+// +kubebuilder:validation:XValidation:rule="self.scope != 'Private' || !has(self.backend)",message="backend must be absent for scope Private: such prefixes are drawn at random, by us"
 // +kubebuilder:validation:XValidation:rule="self.scope != 'Private' || !has(self.pool)",message="pool must be absent for scope Private: such prefixes are drawn at random, from no pool"
 type PrefixReservationSpec struct {
 	// Range that the prefix is for.
@@ -116,6 +117,10 @@ type PrefixReservationSpec struct {
 	// +kubebuilder:validation:Minimum=8
 	// +kubebuilder:validation:Maximum=128
 	PublishedLength int32 `json:"publishedLength"`
+	// Backend names the IPAM backend to take it from; empty: any that serves.
+	// +kubebuilder:validation:MinLength=1
+	// +optional
+	Backend string `json:"backend,omitempty"`
 	// Pool names the operator's pool to take it from; empty: any that fits.
 	// +kubebuilder:validation:MinLength=1
 	// +optional

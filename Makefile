@@ -45,7 +45,7 @@ binaries: ## Build the API servers that the integration tests run, into the cach
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-race test-integration test-node ## Everything that needs no landscape: unit, race, integration, node tests
+test: test-unit test-race sim test-integration test-ipam test-node ## Everything that needs no landscape: unit, race, simulation, integration, IPAM, node tests
 
 .PHONY: test-unit
 test-unit: ## Unit tests, fuzz seeds and golden files
@@ -61,6 +61,17 @@ test-race: ## The packages where goroutines meet, under the race detector
 .PHONY: test-integration
 test-integration: binaries ## Controllers, webhooks and admission against real API servers
 	go test -count=1 -timeout 25m ./test/integration/... ./test/envtest/...
+
+.PHONY: test-ipam
+test-ipam: binaries ## The IPAM backends against their real servers, or wire-level fakes where there are none to be had (root)
+	go test -count=1 -timeout 25m ./test/ipam/...
+
+RUNS ?= 100000
+SEED ?= 1
+
+.PHONY: sim
+sim: ## Simulate the reservation protocol against an IPAM that fails in every way: RUNS=100000 SEED=1
+	go run ./test/sim -runs $(RUNS) -seed $(SEED)
 
 .PHONY: test-node
 test-node: ## Agent and CNI plugin in network namespaces (root)

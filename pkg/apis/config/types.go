@@ -21,10 +21,20 @@ type ControllerConfiguration struct {
 	GardenID string
 	// Pools are the operator's own prefixes.
 	Pools []Pool
+	// Backends are IPAM services that prefixes are reserved in, in the order in which they are asked, after the pools.
+	Backends []Backend
 	// Quarantine is how long a released prefix is kept from reuse.
 	Quarantine *metav1.Duration
 	// FeatureGates enables or disables features by name.
 	FeatureGates map[string]bool
+}
+
+// Selector restricts for which shoots and ranges a pool or a backend serves.
+type Selector struct {
+	ProviderTypes []string
+	Regions       []string
+	Seeds         []string
+	Ranges        []string
 }
 
 // Pool is a named set of prefixes that shoots' ranges are cut from.
@@ -33,4 +43,35 @@ type Pool struct {
 	Prefixes        []string
 	MinPrefixLength *int32
 	MaxPrefixLength *int32
+
+	Selector
+	ShootsMayName *bool
+}
+
+// BackendType is the kind of an IPAM service.
+type BackendType string
+
+// Backend is an IPAM service.
+type Backend struct {
+	Name string
+	Type BackendType
+
+	Selector
+	ShootsMayName *bool
+	Pools         []BackendPool
+	SecretName    *string
+	Region        *string
+	Endpoint      *string
+	Namespace     *string
+}
+
+// BackendPool is a pool of an IPAM service.
+type BackendPool struct {
+	Name            string
+	ID              string
+	MinPrefixLength int32
+	MaxPrefixLength int32
+
+	Selector
+	ShootsMayName *bool
 }

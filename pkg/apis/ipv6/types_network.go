@@ -16,6 +16,8 @@ type NetworkConfig struct {
 
 	// Ranges asks for the address ranges in the keyword language.
 	Ranges *Ranges
+	// IPAM names the backend or pool that v6global ranges are reserved in.
+	IPAM *IPAM
 	// Routing says how packets find the node of a pod.
 	Routing *Routing
 	// Encapsulation says whether pod traffic is wrapped between nodes.
@@ -35,6 +37,12 @@ type Ranges struct {
 	Nodes    *string
 	Pods     *string
 	Services *string
+}
+
+// IPAM names where global prefixes are reserved.
+type IPAM struct {
+	Backend *string
+	Pool    *string
 }
 
 // RoutingMode says who knows the way to a node's prefix.

@@ -19,6 +19,8 @@ type ControllerConfiguration struct {
 	ClientConnection *componentbaseconfigv1alpha1.ClientConnectionConfiguration
 	// GardenID is the identity of the Gardener installation.
 	GardenID string
+	// SeedName is the name of the Seed that the extension runs in.
+	SeedName string
 	// Pools are the operator's own prefixes.
 	Pools []Pool
 	// Backends are IPAM services that prefixes are reserved in, in the order in which they are asked, after the pools.

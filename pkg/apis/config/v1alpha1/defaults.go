@@ -52,3 +52,10 @@ func SetDefaults_Pool(obj *Pool) {
 		obj.MaxPrefixLength = ptr.To(DefaultMaxPrefixLength)
 	}
 }
+
+// SetDefaults_Backend restricts a backend that works with the shoots' own credentials to the shoots that have some of its kind.
+func SetDefaults_Backend(obj *Backend) {
+	if obj.SecretName == nil && len(obj.ProviderTypes) == 0 && obj.Type.IsCloud() {
+		obj.ProviderTypes = []string{string(obj.Type)}
+	}
+}

@@ -22,6 +22,10 @@ type ControllerConfiguration struct {
 	// GardenID is the identity of the Gardener installation. It is part of every owner key.
 	// +optional
 	GardenID string `json:"gardenID,omitempty"`
+	// SeedName is the name of the Seed that the extension runs in. What is reserved in an IPAM service is marked with it, so that
+	// no other seed takes it for garbage; needed with backends, and where something is restricted to seeds.
+	// +optional
+	SeedName string `json:"seedName,omitempty"`
 	// Pools are the operator's own prefixes. The keyword v6global takes from them.
 	// +optional
 	Pools []Pool `json:"pools,omitempty"`
@@ -38,7 +42,8 @@ type ControllerConfiguration struct {
 
 // Selector restricts for which shoots and ranges a pool or a backend serves. An empty list does not restrict.
 type Selector struct {
-	// ProviderTypes of the Shoots, for example "openstack".
+	// ProviderTypes of the Shoots, for example "openstack". Unset in a backend of type openstack, aws or gcp that works with the
+	// shoots' own credentials: that type, for no other shoot has the credentials.
 	// +optional
 	ProviderTypes []string `json:"providerTypes,omitempty"`
 	// Regions of the Shoots.
@@ -88,6 +93,16 @@ const (
 	BackendIronCore BackendType = "ironcore"
 )
 
+// IsCloud tells whether it is a cloud's own IPAM, which a Shoot of the provider type of the same name has credentials for.
+// The others are objects in a Kubernetes API server.
+func (t BackendType) IsCloud() bool {
+	switch t {
+	case BackendOpenStack, BackendAWS, BackendGCP:
+		return true
+	}
+	return false
+}
+
 // Backend is an IPAM service.
 type Backend struct {
 	// Name is unique among the backends and none of "pool", "ula" and "adopted". It stands in the status of what was reserved
@@ -107,7 +122,7 @@ type Backend struct {
 	// credentials; for clusterapi and ironcore the seed itself.
 	// +optional
 	SecretName *string `json:"secretName,omitempty"`
-	// Region of the service; the shoot's if unset.
+	// Region of the service, for openstack and aws; the shoot's if unset. Needed with secretName.
 	// +optional
 	Region *string `json:"region,omitempty"`
 	// Endpoint is the URL of the service, where it is not the one that its region or credentials lead to.

@@ -156,6 +156,7 @@ func Convert_config_BackendPool_To_v1alpha1_BackendPool(in *config.BackendPool, 
 func autoConvert_v1alpha1_ControllerConfiguration_To_config_ControllerConfiguration(in *ControllerConfiguration, out *config.ControllerConfiguration, s conversion.Scope) error {
 	out.ClientConnection = (*configv1alpha1.ClientConnectionConfiguration)(unsafe.Pointer(in.ClientConnection))
 	out.GardenID = in.GardenID
+	out.SeedName = in.SeedName
 	out.Pools = *(*[]config.Pool)(unsafe.Pointer(&in.Pools))
 	out.Backends = *(*[]config.Backend)(unsafe.Pointer(&in.Backends))
 	out.Quarantine = (*v1.Duration)(unsafe.Pointer(in.Quarantine))
@@ -171,6 +172,7 @@ func Convert_v1alpha1_ControllerConfiguration_To_config_ControllerConfiguration(
 func autoConvert_config_ControllerConfiguration_To_v1alpha1_ControllerConfiguration(in *config.ControllerConfiguration, out *ControllerConfiguration, s conversion.Scope) error {
 	out.ClientConnection = (*configv1alpha1.ClientConnectionConfiguration)(unsafe.Pointer(in.ClientConnection))
 	out.GardenID = in.GardenID
+	out.SeedName = in.SeedName
 	out.Pools = *(*[]Pool)(unsafe.Pointer(&in.Pools))
 	out.Backends = *(*[]Backend)(unsafe.Pointer(&in.Backends))
 	out.Quarantine = (*v1.Duration)(unsafe.Pointer(in.Quarantine))

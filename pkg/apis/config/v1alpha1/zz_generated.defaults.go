@@ -30,4 +30,8 @@ func SetObjectDefaults_ControllerConfiguration(in *ControllerConfiguration) {
 		a := &in.Pools[i]
 		SetDefaults_Pool(a)
 	}
+	for i := range in.Backends {
+		a := &in.Backends[i]
+		SetDefaults_Backend(a)
+	}
 }

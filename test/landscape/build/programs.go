@@ -68,15 +68,27 @@ func etcd() Program {
 	return Program{Name: "etcd", Module: "hack/tools/etcd", Package: "go.etcd.io/etcd/server/v3", LDFlags: strip}
 }
 
+// ipam are the servers of foreign IPAMs: Cluster API's in-cluster provider, IronCore's API server and its controllers.
+func ipam() []Program {
+	ironcore := func(name string) Program {
+		return Program{Name: name, Module: "hack/tools/ironcore", Package: "github.com/ironcore-dev/ironcore/cmd/" + name, LDFlags: strip}
+	}
+	return []Program{
+		{Name: "capi-ipam-in-cluster", Module: "hack/tools/capiipam", Package: "sigs.k8s.io/cluster-api-ipam-provider-in-cluster", LDFlags: strip},
+		ironcore("ironcore-apiserver"), ironcore("ironcore-controller-manager"),
+	}
+}
+
 // Plugins are the reference CNI plugins.
 func Plugins() []Program {
 	return []Program{plugin("main/ptp"), plugin("main/bridge"), plugin("main/loopback"), plugin("ipam/host-local"), plugin("meta/portmap")}
 }
 
-// Binaries are what the integration and node tests run: real API servers, and the reference plugins.
+// Binaries are what the integration, IPAM and node tests run: real API servers, foreign IPAMs, and the reference plugins.
 func Binaries() []Program {
-	return append([]Program{etcd(), kubernetes("kube-apiserver"), kubernetes("kubectl"), gardener("gardener-apiserver"),
-		gardener("gardener-resource-manager")}, Plugins()...)
+	programs := append([]Program{etcd(), kubernetes("kube-apiserver"), kubernetes("kubectl"), gardener("gardener-apiserver"),
+		gardener("gardener-resource-manager")}, ipam()...)
+	return append(programs, Plugins()...)
 }
 
 // Landscape are the programs that `make demo` runs, without the project's own. What others wait for comes first.

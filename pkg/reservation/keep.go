@@ -1,0 +1,123 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+)
+
+// Keep verifies that the backend still holds what is bound, and mends what came loose: a prefix that the backend has lost is
+// claimed again, the very same; one that another seed holds is taken over; what is held beside it is given back. It stores
+// nothing. An error of kind Conflict or Invalid says that the prefix is lost: it is published, so no other may take its place,
+// and a person has to act.
+//
+// It calls the backend once if nothing is amiss.
+func (p *Protocol) Keep(ctx context.Context, record Record) error {
+	if record.Phase != Bound {
+		return Errorf(Invalid, "only what is bound can be kept: the reservation is %s", record.Phase)
+	}
+	found, err := p.held(ctx, record)
+	if err != nil {
+		return err
+	}
+	a, ok := recorded(found, record.Prefix)
+	if !ok {
+		a = Allocation{Owner: p.owner(record), ID: record.ID, Prefix: record.Prefix}
+	}
+	if !ok || p.foreign(a) {
+		if err := p.Reserver.Claim(ctx, a); err != nil {
+			return fmt.Errorf("%s is published, but %s does not hold it for this seed: %w", record.Prefix, p.Reserver.Name(), err)
+		}
+	}
+	return p.freeOthers(ctx, found, record.Prefix)
+}
+
+// Restore binds a reservation to the prefix of which a range is published already: that of a control plane which comes from
+// another seed, or whose reservations were lost. Whole is what the published range was cut from; a larger prefix that begins
+// with it does too. Nothing else is ever bound, and nothing released.
+func (p *Protocol) Restore(ctx context.Context, record Record, request Request, whole netip.Prefix) (Record, error) {
+	if record.Phase == Bound {
+		return record, nil
+	}
+	request.Avoid = nil // it is in use: what it overlaps is no reason to take another one
+	request.Bits = max(request.Bits, whole.Bits())
+	if err := request.Accepts(whole); err != nil {
+		return record, Errorf(Invalid, "%s is published, but does not do: %w", whole, err)
+	}
+	record, err := p.begin(ctx, record, request)
+	if err != nil {
+		return record, err
+	}
+	found, err := p.held(ctx, record)
+	if err != nil {
+		return record, err
+	}
+	if a, ok := covering(found, whole); ok {
+		return p.bind(ctx, record, a)
+	}
+	why := error(nil)
+	if len(found) == 0 {
+		if why = p.Reserver.Claim(ctx, Allocation{Owner: p.owner(record), Prefix: whole}); why == nil {
+			return p.bindClaimed(ctx, record, whole)
+		}
+	} else {
+		why = Errorf(Conflict, "%s holds %s for it", p.Reserver.Name(), found[0].Prefix)
+	}
+	if KindOf(why) != Conflict {
+		return record, fmt.Errorf("claiming %s, which is published: %w", whole, why)
+	}
+	return p.restoreAttempt(ctx, record, whole, why)
+}
+
+func (p *Protocol) bindClaimed(ctx context.Context, record Record, whole netip.Prefix) (Record, error) {
+	found, err := p.held(ctx, record)
+	if err != nil {
+		return record, err
+	}
+	a, ok := covering(found, whole)
+	if !ok {
+		return record, Errorf(Retry, "%s was claimed but does not show up in %s yet", whole, p.Reserver.Name())
+	}
+	return p.bind(ctx, record, a)
+}
+
+// restoreAttempt looks whether another attempt of the same owner holds the prefix: who begins anew counts from one, also if
+// the former seed, or a younger etcd, had come further.
+func (p *Protocol) restoreAttempt(ctx context.Context, record Record, whole netip.Prefix, why error) (Record, error) {
+	listed, err := p.Reserver.List(ctx, p.Owner.GardenID)
+	if err != nil {
+		return record, fmt.Errorf("listing what %s holds: %w", p.Reserver.Name(), err)
+	}
+	for _, a := range listed {
+		o := a.Owner
+		o.Attempt = record.Attempt
+		if o != p.owner(record) || !begins(a.Prefix, whole) {
+			continue
+		}
+		next := record
+		next.Attempt, next.ID, next.Prefix = a.Owner.Attempt, a.ID, a.Prefix
+		if err := p.Journal.Save(ctx, next); err != nil {
+			return record, fmt.Errorf("storing attempt %d: %w", next.Attempt, err)
+		}
+		return p.bindClaimed(ctx, next, whole)
+	}
+	return record, fmt.Errorf("%s is published: %w", whole, why)
+}
+
+func covering(found []Allocation, whole netip.Prefix) (Allocation, bool) {
+	for _, a := range found {
+		if begins(a.Prefix, whole) {
+			return a, true
+		}
+	}
+	return Allocation{}, false
+}
+
+// begins tells whether part is the first of its length in p.
+func begins(p, part netip.Prefix) bool { return prefix.Covers(p, part) && p.Addr() == part.Addr() }

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package reservation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Bury remembers, outside of the reservation, what is held for an owner who is gone: the tombstone. The prefix stays held by
+// the owner until the tombstone's time is over. It is idempotent.
+type Bury func(context.Context, Record) error
+
+// GiveBack gives up a reservation. What is held is buried; without a Bury it is given back at once, and so is what was never
+// bound. Then the reservation may go.
+func (p *Protocol) GiveBack(ctx context.Context, record Record, bury Bury) error {
+	if record.Attempt == 0 {
+		return nil // nobody was asked yet
+	}
+	record, err := p.BeginRelease(ctx, record)
+	if err != nil {
+		return err
+	}
+	if bury == nil || !record.Prefix.IsValid() {
+		return p.FinishRelease(ctx, record)
+	}
+	if err := p.clear(ctx, record); err != nil {
+		return err
+	}
+	return bury(ctx, record)
+}
+
+// LetGo gives up a reservation whose owner lives on under another seed: nothing is released. What this seed still holds is
+// buried; what the other seed has taken over is its own.
+func (p *Protocol) LetGo(ctx context.Context, record Record, bury Bury) error {
+	if record.Attempt == 0 {
+		return nil // nobody was asked yet
+	}
+	found, err := p.held(ctx, record)
+	if err != nil {
+		return err
+	}
+	ours := slices.DeleteFunc(found, p.foreign)
+	if len(ours) == 0 {
+		return nil
+	}
+	left, ok := recorded(ours, record.Prefix)
+	if !ok {
+		left = slices.MinFunc(ours, oldest)
+	}
+	record.ID, record.Prefix = left.ID, left.Prefix
+	return bury(ctx, record)
+}
+
+// BeginRelease stores that the reservation is being given back. Whatever an allocation that was under way has left behind is
+// found and recorded first, so that what follows knows what to give back. Afterwards Prefix is what is held, if anything.
+func (p *Protocol) BeginRelease(ctx context.Context, record Record) (Record, error) {
+	next := record
+	if record.Phase == Allocating || record.Phase == Releasing {
+		found, err := p.held(ctx, record)
+		if err != nil {
+			return record, err
+		}
+		keep, ok := recorded(found, record.Prefix)
+		if !ok && len(found) > 0 {
+			keep = slices.MinFunc(found, oldest)
+		}
+		next.ID, next.Prefix = keep.ID, keep.Prefix
+	}
+	next.Phase = Releasing
+	if next == record {
+		return record, nil
+	}
+	if err := p.Journal.Save(ctx, next); err != nil {
+		return record, fmt.Errorf("storing phase %s: %w", Releasing, err)
+	}
+	return next, nil
+}
+
+// FinishRelease gives back everything that the backend holds for the owner under this seed, and is done when it holds nothing
+// any more, seen twice. What another seed has taken over stays.
+func (p *Protocol) FinishRelease(ctx context.Context, record Record) error {
+	if err := p.clear(ctx, record); err != nil {
+		return err
+	}
+	for range 2 {
+		found, err := p.held(ctx, record)
+		if err != nil {
+			return err
+		}
+		for _, a := range slices.DeleteFunc(found, p.foreign) {
+			if err := p.Reserver.Release(ctx, a); err != nil {
+				return fmt.Errorf("releasing %s: %w", a.Prefix, err)
+			}
+		}
+	}
+	found, err := p.held(ctx, record)
+	if err != nil {
+		return err
+	}
+	if left := slices.DeleteFunc(found, p.foreign); len(left) > 0 {
+		return Errorf(Retry, "%s still holds %s after its release", p.Reserver.Name(), left[0].Prefix)
+	}
+	return nil
+}

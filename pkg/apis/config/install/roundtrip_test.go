@@ -50,14 +50,34 @@ func TestDefaultsSurviveConversion(t *testing.T) {
 	scheme := runtime.NewScheme()
 	mustAdd(t, scheme)
 
-	versioned := &v1alpha1.ControllerConfiguration{Pools: []v1alpha1.Pool{{Name: "a"}}}
+	versioned := &v1alpha1.ControllerConfiguration{
+		Pools: []v1alpha1.Pool{{Name: "a", Selector: v1alpha1.Selector{Seeds: []string{"s"}}, ShootsMayName: ptr.To(true)}},
+		Backends: []v1alpha1.Backend{
+			{Name: "own", Type: v1alpha1.BackendOpenStack, Pools: []v1alpha1.BackendPool{{Name: "p", ID: "x", MinPrefixLength: 48, MaxPrefixLength: 64}}},
+			{Name: "all", Type: v1alpha1.BackendAWS, SecretName: ptr.To("ipam")},
+			{Name: "gcp", Type: v1alpha1.BackendGCP, Pools: []v1alpha1.BackendPool{{ID: "projects/p/regions/r/subnetworks/s"}, {ID: "odd"}}},
+			{Name: "iron", Type: v1alpha1.BackendIronCore, Namespace: ptr.To("ipam")},
+		},
+	}
 	scheme.Default(versioned)
 	internal := &config.ControllerConfiguration{}
 	g.Expect(scheme.Convert(versioned, internal, nil)).To(Succeed())
 	g.Expect(internal).To(Equal(&config.ControllerConfiguration{
 		ClientConnection: &componentbaseconfigv1alpha1.ClientConnectionConfiguration{QPS: 100, Burst: 130},
-		Pools:            []config.Pool{{Name: "a", MaxPrefixLength: ptr.To[int32](120)}},
-		Quarantine:       &metav1.Duration{Duration: time.Hour},
+		Pools:            []config.Pool{{Name: "a", MaxPrefixLength: ptr.To[int32](120), Selector: config.Selector{Seeds: []string{"s"}}, ShootsMayName: ptr.To(true)}},
+		Backends: []config.Backend{
+			{
+				Name: "own", Type: "openstack", Selector: config.Selector{ProviderTypes: []string{"openstack"}},
+				Pools: []config.BackendPool{{Name: "p", ID: "x", MinPrefixLength: 48, MaxPrefixLength: 64}},
+			},
+			{Name: "all", Type: "aws", SecretName: ptr.To("ipam")},
+			{
+				Name: "gcp", Type: "gcp", Selector: config.Selector{ProviderTypes: []string{"gcp"}},
+				Pools: []config.BackendPool{{ID: "projects/p/regions/r/subnetworks/s", Selector: config.Selector{Regions: []string{"r"}}}, {ID: "odd"}},
+			},
+			{Name: "iron", Type: "ironcore", Namespace: ptr.To("ipam")},
+		},
+		Quarantine: &metav1.Duration{Duration: time.Hour},
 	}))
 }
 

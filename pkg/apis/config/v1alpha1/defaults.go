@@ -53,9 +53,19 @@ func SetDefaults_Pool(obj *Pool) {
 	}
 }
 
-// SetDefaults_Backend restricts a backend that works with the shoots' own credentials to the shoots that have some of its kind.
+// SetDefaults_Backend restricts a backend that works with the shoots' own credentials to the shoots that have some of its kind,
+// and each subnetwork of Compute Engine to its region: a machine's addresses come from where it stands.
 func SetDefaults_Backend(obj *Backend) {
 	if obj.SecretName == nil && len(obj.ProviderTypes) == 0 && obj.Type.IsCloud() {
 		obj.ProviderTypes = []string{string(obj.Type)}
+	}
+	if obj.Type != BackendGCP {
+		return
+	}
+	for i := range obj.Pools {
+		pool := &obj.Pools[i]
+		if region := pool.SubnetworkRegion(); region != "" && len(pool.Regions) == 0 {
+			pool.Regions = []string{region}
+		}
 	}
 }

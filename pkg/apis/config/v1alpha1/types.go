@@ -46,7 +46,7 @@ type Selector struct {
 	// shoots' own credentials: that type, for no other shoot has the credentials.
 	// +optional
 	ProviderTypes []string `json:"providerTypes,omitempty"`
-	// Regions of the Shoots.
+	// Regions of the Shoots. Unset in a pool of type gcp: the region of its subnetwork.
 	// +optional
 	Regions []string `json:"regions,omitempty"`
 	// Seeds by name. It lets one configuration serve many seeds.
@@ -92,16 +92,6 @@ const (
 	// BackendIronCore makes Prefix objects of ipam.ironcore.dev.
 	BackendIronCore BackendType = "ironcore"
 )
-
-// IsCloud tells whether it is a cloud's own IPAM, which a Shoot of the provider type of the same name has credentials for.
-// The others are objects in a Kubernetes API server.
-func (t BackendType) IsCloud() bool {
-	switch t {
-	case BackendOpenStack, BackendAWS, BackendGCP:
-		return true
-	}
-	return false
-}
 
 // Backend is an IPAM service.
 type Backend struct {

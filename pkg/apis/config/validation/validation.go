@@ -8,7 +8,6 @@ package validation
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -25,9 +24,6 @@ const (
 	maxLength int32 = 120
 )
 
-// uniqueLocal are the addresses of RFC 4193. A pool that held some would reserve for v6global what can never be published.
-var uniqueLocal = netip.MustParsePrefix("fc00::/7")
-
 // ValidateControllerConfiguration reports every mistake of a ControllerConfiguration.
 func ValidateControllerConfiguration(config *v1alpha1.ControllerConfiguration) field.ErrorList {
 	var errs field.ErrorList
@@ -41,6 +37,8 @@ func ValidateControllerConfiguration(config *v1alpha1.ControllerConfiguration) f
 		}
 	}
 	errs = append(errs, validatePools(config.Pools, field.NewPath("pools"))...)
+	errs = append(errs, validateBackends(config.Backends, field.NewPath("backends"))...)
+	errs = append(errs, validateHome(config)...)
 	if config.Quarantine != nil && config.Quarantine.Duration < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("quarantine"), config.Quarantine.Duration.String(), "must not be negative; 0s means that a prefix may be used again at once"))
 	}
@@ -50,48 +48,72 @@ func ValidateControllerConfiguration(config *v1alpha1.ControllerConfiguration) f
 	return errs
 }
 
-// owned is a prefix and the field that it came from.
-type owned struct {
-	prefix netip.Prefix
-	path   *field.Path
-}
-
-func validatePools(pools []v1alpha1.Pool, path *field.Path) field.ErrorList {
-	var (
-		errs  field.ErrorList
-		names = map[string]bool{}
-		seen  []owned
-	)
-	for i, pool := range pools {
-		path := path.Index(i)
-		errs = append(errs, validatePoolName(pool.Name, names, path.Child("name"))...)
-
-		if len(pool.Prefixes) == 0 {
-			errs = append(errs, field.Required(path.Child("prefixes"), "a pool needs at least one IPv6 prefix"))
+// validateHome wants the marks that are put on what an IPAM service holds: without them one seed would take another's prefixes
+// for garbage.
+func validateHome(config *v1alpha1.ControllerConfiguration) field.ErrorList {
+	var errs field.ErrorList
+	if len(config.Backends) > 0 && config.GardenID == "" {
+		errs = append(errs, field.Required(field.NewPath("gardenID"), "what is reserved in a backend is marked with it; gardenlet passes it to the chart as gardener.garden.clusterIdentity"))
+	}
+	path := field.NewPath("seedName")
+	if config.SeedName != "" {
+		if problems := utilvalidation.IsDNS1123Subdomain(config.SeedName); len(problems) > 0 {
+			errs = append(errs, field.Invalid(path, config.SeedName, strings.Join(problems, "; ")))
 		}
-		var own []netip.Prefix
-		for j, text := range pool.Prefixes {
-			path := path.Child("prefixes").Index(j)
-			p, err := validatePrefix(text, path)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			own = append(own, p)
-			if other := slices.IndexFunc(seen, func(o owned) bool { return o.prefix.Overlaps(p) }); other >= 0 {
-				errs = append(errs, field.Invalid(path, text, fmt.Sprintf(
-					"overlaps %s of %s: the prefixes of all pools must be disjoint, or one address could be given out twice", seen[other].prefix, seen[other].path)))
-			}
-			seen = append(seen, owned{p, path})
-		}
-		errs = append(errs, validateLengths(pool, own, path)...)
+		return errs
+	}
+	const from = "gardenlet passes it to the chart as gardener.seed.name"
+	if len(config.Backends) > 0 {
+		return append(errs, field.Required(path, "what is reserved in a backend is marked with it, so that no other seed takes it for garbage; "+from))
+	}
+	if slices.ContainsFunc(config.Pools, func(p v1alpha1.Pool) bool { return len(p.Seeds) > 0 }) {
+		return append(errs, field.Required(path, "a pool is restricted to seeds; "+from))
 	}
 	return errs
 }
 
-func validatePoolName(name string, names map[string]bool, path *field.Path) field.ErrorList {
+// validateSelector judges what restricts a pool or a backend.
+func validateSelector(s v1alpha1.Selector, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, list := range []struct {
+		name   string
+		values []string
+		judge  func(string) []string
+	}{
+		{"providerTypes", s.ProviderTypes, utilvalidation.IsDNS1123Label},
+		{"regions", s.Regions, func(string) []string { return nil }}, // a cloud names its regions as it likes
+		{"seeds", s.Seeds, utilvalidation.IsDNS1123Subdomain},
+		{"ranges", s.Ranges, isRange},
+	} {
+		seen := map[string]bool{}
+		for i, value := range list.values {
+			path := path.Child(list.name).Index(i)
+			problems := list.judge(value)
+			switch {
+			case value == "":
+				errs = append(errs, field.Required(path, "leave the list out where nothing is to be restricted"))
+			case seen[value]:
+				errs = append(errs, field.Duplicate(path, value))
+			case len(problems) > 0:
+				errs = append(errs, field.Invalid(path, value, strings.Join(problems, "; ")))
+			}
+			seen[value] = true
+		}
+	}
+	return errs
+}
+
+func isRange(value string) []string {
+	if slices.Contains(keyword.Names(), keyword.Name(value)) {
+		return nil
+	}
+	return []string{fmt.Sprintf("must be %s, %s or %s", keyword.Nodes, keyword.Pods, keyword.Services)}
+}
+
+// validateName judges the name of a pool or a backend, unique among names.
+func validateName(name, what string, names map[string]bool, path *field.Path) field.ErrorList {
 	if name == "" {
-		return field.ErrorList{field.Required(path, "a pool is known by its name for ever: reservations refer to it")}
+		return field.ErrorList{field.Required(path, fmt.Sprintf("a %s is known by its name for ever: reservations refer to it", what))}
 	}
 	if names[name] {
 		return field.ErrorList{field.Duplicate(path, name)}
@@ -99,53 +121,6 @@ func validatePoolName(name string, names map[string]bool, path *field.Path) fiel
 	names[name] = true
 	if problems := utilvalidation.IsDNS1123Label(name); len(problems) > 0 {
 		return field.ErrorList{field.Invalid(path, name, strings.Join(problems, "; "))}
-	}
-	return nil
-}
-
-func validatePrefix(text string, path *field.Path) (netip.Prefix, *field.Error) {
-	p, err := netip.ParsePrefix(text)
-	switch {
-	case err != nil:
-		return p, field.Invalid(path, text, "must be an IPv6 prefix, for example 2001:db8:1000::/36")
-	case !p.Addr().Is6() || p.Addr().Is4In6():
-		return p, field.Invalid(path, text, "must be an IPv6 prefix: IPv4 ranges are not taken from pools")
-	case p.Masked().String() != text:
-		return p, field.Invalid(path, text, "must be written in its canonical form, "+p.Masked().String())
-	}
-	if what := keyword.Forbidden(p); what != "" {
-		return p, field.Invalid(path, text, fmt.Sprintf("must not hold %s addresses, which can be nobody's nodes, pods or services", what))
-	}
-	if p.Overlaps(uniqueLocal) {
-		return p, field.Invalid(path, text, "must not hold unique local addresses (RFC 4193): v6global asks for global ones, and v6private is drawn without a pool")
-	}
-	return p, nil
-}
-
-// validateLengths judges the bounds of a pool; own are its valid prefixes.
-func validateLengths(pool v1alpha1.Pool, own []netip.Prefix, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	least, greatest := pool.MinPrefixLength, pool.MaxPrefixLength
-	for _, bound := range []struct {
-		value *int32
-		path  *field.Path
-	}{{least, path.Child("minPrefixLength")}, {greatest, path.Child("maxPrefixLength")}} {
-		if bound.value != nil && (*bound.value < minLength || *bound.value > maxLength) {
-			errs = append(errs, field.Invalid(bound.path, *bound.value, fmt.Sprintf("must be from %d to %d", minLength, maxLength)))
-		}
-	}
-	if len(errs) > 0 || greatest == nil {
-		return errs
-	}
-	path = path.Child("maxPrefixLength")
-	if least != nil && *greatest < *least {
-		return field.ErrorList{field.Invalid(path, *greatest, fmt.Sprintf("must be at least minPrefixLength, which is %d", *least))}
-	}
-	if len(own) == 0 {
-		return nil
-	}
-	if shortest := slices.MinFunc(own, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() }); int(*greatest) < shortest.Bits() {
-		return field.ErrorList{field.Invalid(path, *greatest, fmt.Sprintf("must be at least %d, the length of the pool's largest prefix, or nothing could be taken from it", shortest.Bits()))}
 	}
 	return nil
 }

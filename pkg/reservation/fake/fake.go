@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ type Method string
 const (
 	Lookup   Method = "Lookup"
 	Allocate Method = "Allocate"
+	Claim    Method = "Claim"
 	Release  Method = "Release"
 	List     Method = "List"
 )
@@ -41,8 +43,14 @@ type Fault struct {
 	Lost bool
 }
 
-// Reserver in memory.
+// Reserver in memory, as one seed sees it.
 type Reserver struct {
+	*state
+	seed string
+}
+
+// state is what all seeds share.
+type state struct {
 	mu     sync.Mutex
 	whole  netip.Prefix
 	held   []reservation.Allocation
@@ -55,37 +63,47 @@ type Reserver struct {
 
 var _ reservation.Reserver = &Reserver{}
 
-// New makes a Reserver that hands out parts of one prefix.
+// New makes a Reserver that hands out parts of one prefix. It marks no seed.
 func New(whole netip.Prefix) *Reserver {
-	return &Reserver{
+	return &Reserver{state: &state{
 		whole: whole, faults: map[Method][]Fault{}, calls: map[Method]int{},
 		clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-	}
+	}}
+}
+
+// On is a Reserver over the same state that marks what it allocates and claims as this seed's.
+func (r *Reserver) On(seed string) *Reserver { return &Reserver{state: r.state, seed: seed} }
+
+// Delete strikes out what is held, whoever holds it, as somebody does by hand.
+func (r *state) Delete(p netip.Prefix) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = slices.DeleteFunc(r.held, func(a reservation.Allocation) bool { return a.Prefix == p })
 }
 
 // Inject queues faults for the next calls of a method, one a call.
-func (r *Reserver) Inject(method Method, faults ...Fault) {
+func (r *state) Inject(method Method, faults ...Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.faults[method] = append(r.faults[method], faults...)
 }
 
 // Lag makes the next n Lookups and Lists miss the latest allocation, as a service does whose lists come from a replica.
-func (r *Reserver) Lag(n int) {
+func (r *state) Lag(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hidden = n
 }
 
 // Calls is how often a method was called.
-func (r *Reserver) Calls(method Method) int {
+func (r *state) Calls(method Method) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.calls[method]
 }
 
 // Dump lists what is held, one "prefix owner" a line, sorted by prefix.
-func (r *Reserver) Dump() string {
+func (r *state) Dump() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	owners := map[netip.Prefix]string{}
@@ -101,7 +119,7 @@ func (r *Reserver) Dump() string {
 	return b.String()
 }
 
-func (r *Reserver) begin(method Method) (Fault, bool) {
+func (r *state) begin(method Method) (Fault, bool) {
 	r.calls[method]++
 	r.clock = r.clock.Add(time.Second)
 	if queue := r.faults[method]; len(queue) > 0 {
@@ -134,7 +152,7 @@ func (r *Reserver) List(_ context.Context, gardenID string) ([]reservation.Alloc
 	return r.matching(func(a reservation.Allocation) bool { return a.Owner.GardenID == gardenID }), nil
 }
 
-func (r *Reserver) matching(match func(reservation.Allocation) bool) []reservation.Allocation {
+func (r *state) matching(match func(reservation.Allocation) bool) []reservation.Allocation {
 	visible := r.held
 	if r.hidden > 0 && len(visible) > 0 {
 		r.hidden--
@@ -171,7 +189,7 @@ func (r *Reserver) Allocate(_ context.Context, owner reservation.Owner, request 
 		return reservation.Allocation{}, reservation.Errorf(reservation.Exhausted, "no room for %s in %s", request, r.whole)
 	}
 	r.nextID++
-	a := reservation.Allocation{Owner: owner, ID: fmt.Sprintf("id-%d", r.nextID), Prefix: cut, Since: r.clock}
+	a := reservation.Allocation{Owner: owner, Seed: r.seed, ID: fmt.Sprintf("id-%d", r.nextID), Prefix: cut, Since: r.clock}
 	r.held = append(r.held, a)
 	if failed {
 		return reservation.Allocation{}, fault.Err
@@ -179,20 +197,28 @@ func (r *Reserver) Allocate(_ context.Context, owner reservation.Owner, request 
 	return a, nil
 }
 
-// Claim holds the prefix for the owner.
+// Claim holds the prefix for the owner, under this seed.
 func (r *Reserver) Claim(_ context.Context, allocation reservation.Allocation) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range r.held {
+	fault, failed := r.begin(Claim)
+	if failed && !fault.Lost {
+		return fault.Err
+	}
+	for i, a := range r.held {
 		switch {
 		case a.Prefix == allocation.Prefix && a.Owner == allocation.Owner:
-			return nil
+			r.held[i].Seed = r.seed
+			return fault.Err
 		case a.Prefix.Overlaps(allocation.Prefix):
 			return reservation.Errorf(reservation.Conflict, "%s overlaps %s of %s", allocation.Prefix, a.Prefix, a.Owner.Key())
 		}
 	}
-	r.held = append(r.held, allocation)
-	return nil
+	r.nextID++
+	r.held = append(r.held, reservation.Allocation{
+		Owner: allocation.Owner, Seed: r.seed, ID: fmt.Sprintf("id-%d", r.nextID), Prefix: allocation.Prefix, Since: r.clock,
+	})
+	return fault.Err
 }
 
 // Release gives a prefix back.

@@ -26,6 +26,19 @@ func TestConformance(t *testing.T) {
 			return r, func() reservation.Reserver { return r }
 		},
 		Scope: plan.Global, Bits: 64, Foreign: netip.MustParsePrefix("2001:db8:0:ffff::/64"),
+		Seeds: func(*testing.T) (a, b reservation.Reserver) {
+			r := fake.New(netip.MustParsePrefix("2001:db8::/48"))
+			return r.On(reservetest.SeedA), r.On(reservetest.SeedB)
+		},
+		Full: func(*testing.T) (reservation.Reserver, int) {
+			return fake.New(netip.MustParsePrefix("2001:db8::/62")), 4
+		},
+		Lossy: func(*testing.T) (reservation.Reserver, func()) {
+			r := fake.New(netip.MustParsePrefix("2001:db8::/48"))
+			return r, func() {
+				r.Inject(fake.Allocate, fake.Fault{Err: reservation.Errorf(reservation.Ambiguous, "no answer"), Lost: true})
+			}
+		},
 	})
 }
 

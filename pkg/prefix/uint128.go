@@ -56,6 +56,10 @@ func (u uint128) sub(v uint128) uint128 {
 	return uint128{hi: hi, lo: lo}
 }
 
+func (u uint128) and(v uint128) uint128 { return uint128{hi: u.hi & v.hi, lo: u.lo & v.lo} }
+
+func (u uint128) xor(v uint128) uint128 { return uint128{hi: u.hi ^ v.hi, lo: u.lo ^ v.lo} }
+
 func (u uint128) shl(n int) uint128 {
 	if n >= 64 {
 		return uint128{hi: u.lo << (n - 64)}

@@ -65,8 +65,9 @@ type Report struct {
 	Waiting []Garbage
 }
 
-// Wanted returns the owners that have a reservation or a tombstone on this seed, read live. An owner without an attempt stands
-// for every attempt, one with an attempt for this and later ones; only what is bound, or buried, is sure of its attempt.
+// Wanted returns the owners that have a reservation or a tombstone on this seed, read live. An owner with an attempt stands for
+// this one alone: what others have left is garbage. Only what is bound, or buried, is sure of its attempt; for what is under way
+// the owner stands without one, that is for all of them.
 type Wanted func(context.Context) (map[Owner]bool, error)
 
 // Sweep looks once through what the backends hold. One that cannot be listed is left out, and its sweeps begin anew; what cannot
@@ -84,8 +85,8 @@ func (s *Sweeper) Sweep(ctx context.Context, held []Reserver, wanted Wanted) (Re
 		}
 		listed[i] = allocations
 	}
-	owners, err := s.owners(ctx, wanted)
-	if err != nil || owners == nil {
+	owners, err := wanted(ctx)
+	if err != nil || len(owners) == 0 {
 		return Report{}, errors.Join(append(errs, err)...)
 	}
 
@@ -99,34 +100,10 @@ func (s *Sweeper) Sweep(ctx context.Context, held []Reserver, wanted Wanted) (Re
 	return report, errors.Join(errs...)
 }
 
-// owners are the least attempts that are wanted, by owner without attempt; nil if nobody is.
-func (s *Sweeper) owners(ctx context.Context, wanted Wanted) (map[Owner]int, error) {
-	all, err := wanted(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("finding who wants prefixes: %w", err)
-	}
-	var owners map[Owner]int
-	for o, is := range all {
-		if !is {
-			continue
-		}
-		attempt := o.Attempt
-		o.Attempt = 0
-		if owners == nil {
-			owners = map[Owner]int{}
-		}
-		if least, ok := owners[o]; !ok || attempt < least {
-			owners[o] = attempt
-		}
-	}
-	return owners, nil
-}
-
-func orphaned(owner Owner, owners map[Owner]int) bool {
-	attempt := owner.Attempt
-	owner.Attempt = 0
-	least, ok := owners[owner]
-	return !ok || attempt < least
+func orphaned(owner Owner, wanted map[Owner]bool) bool {
+	every := owner
+	every.Attempt = 0
+	return !wanted[owner] && !wanted[every]
 }
 
 // ours tells whether an allocation bears the mark of the garden, and not that of another seed.
@@ -135,7 +112,7 @@ func (s *Sweeper) ours(a Allocation) bool {
 }
 
 // sort counts what is seen without an owner and returns what may be freed.
-func (s *Sweeper) sort(report *Report, seen map[sighting]*track, r Reserver, allocations []Allocation, owners map[Owner]int, now time.Time) []Garbage {
+func (s *Sweeper) sort(report *Report, seen map[sighting]*track, r Reserver, allocations []Allocation, owners map[Owner]bool, now time.Time) []Garbage {
 	var ripe []Garbage
 	for _, a := range allocations {
 		if !s.ours(a) || !orphaned(a.Owner, owners) {
@@ -174,8 +151,8 @@ func (s *Sweeper) free(ctx context.Context, report *Report, r Reserver, ripe []G
 		report.WouldFree = append(report.WouldFree, ripe...)
 		return nil
 	}
-	owners, err := s.owners(ctx, wanted)
-	if err != nil || owners == nil {
+	owners, err := wanted(ctx)
+	if err != nil || len(owners) == 0 {
 		return err
 	}
 	var errs []error

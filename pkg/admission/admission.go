@@ -27,6 +27,7 @@ import (
 var (
 	networkingPath     = field.NewPath("spec", "networking")
 	providerConfigPath = networkingPath.Child("providerConfig")
+	ipamPath           = providerConfigPath.Child("ipam")
 	kubernetesPath     = field.NewPath("spec", "kubernetes")
 )
 
@@ -65,6 +66,21 @@ func shoots(newObj, oldObj client.Object) (updated, old *gardencorev1beta1.Shoot
 		return nil, nil, fmt.Errorf("expected a Shoot as the old object, got %T", oldObj)
 	}
 	return updated, old, nil
+}
+
+// admit has a Shoot judged that is ours to look at.
+func admit(ctx context.Context, reader client.Reader, newObj, oldObj client.Object,
+	judge func(updated, old *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed) field.ErrorList,
+) error {
+	updated, old, err := shoots(newObj, oldObj)
+	if err != nil || !concerns(updated, old) {
+		return err
+	}
+	seed, err := seedOf(ctx, reader, updated)
+	if err != nil {
+		return err
+	}
+	return orNil(judge(updated, old, seed))
 }
 
 // concerns tells whether the Shoot is ours to look at. One that is being deleted is not: it must not be held up by a rule, and

@@ -186,6 +186,9 @@ func TestValidateLooksAtWhatOthersLeft(t *testing.T) {
 		"an unknown field": {func(s *gardencorev1beta1.Shoot) {
 			s.Spec.Networking.ProviderConfig = config(`,"backend":"none"`)
 		}, `unknown field "backend"`},
+		"a backend for nothing": {func(s *gardencorev1beta1.Shoot) {
+			s.Spec.Networking.ProviderConfig = config(`,"ranges":{"nodes":"v6private","pods":"v6private","services":"v6private"},"ipam":{"backend":"neutron"}`)
+		}, `spec.networking.providerConfig.ipam: Forbidden: tells where v6global ranges are reserved, and no range is v6global`},
 		"kube-proxy": {func(s *gardencorev1beta1.Shoot) {
 			s.Spec.Kubernetes.KubeProxy = &gardencorev1beta1.KubeProxyConfig{Enabled: new(false)}
 		}, `spec.kubernetes.kubeProxy.enabled: Invalid value: false: network type "ipv6" leaves Services to kube-proxy`},
@@ -213,6 +216,14 @@ func TestValidateLooksAtWhatOthersLeft(t *testing.T) {
 		updated.Spec.Networking.ProviderConfig = config(`,"ranges":{"nodes":"v6global+prefix/96","pods":"v6fromNode/112","services":"v6global"}`)
 		g.Expect((&Validator{Reader: readerOf()}).Validate(ctx, updated, shoot)).To(MatchError(ContainSubstring(
 			`spec.networking.providerConfig.ranges.pods: Invalid value: "v6fromNode/112": the range was v6fromNode, and what it means cannot be changed`)))
+	})
+	t.Run("an update of ipam", func(t *testing.T) {
+		g := NewWithT(t)
+		shoot := mutated(t)
+		updated := shoot.DeepCopy()
+		updated.Spec.Networking.ProviderConfig = config(`,"ranges":{"nodes":"v6global+prefix/96","pods":"v6fromNode","services":"v6global"},"ipam":{"pool":"a"}`)
+		g.Expect((&Validator{Reader: readerOf()}).Validate(ctx, updated, shoot)).To(MatchError(
+			`spec.networking.providerConfig.ipam.pool: Invalid value: "a": was the operator's choice and cannot be given later: the ranges are reserved already`))
 	})
 	t.Run("a Seed that is gone", func(t *testing.T) {
 		g := NewWithT(t)

@@ -6,7 +6,6 @@ package admission
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 
@@ -16,7 +15,6 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
@@ -31,18 +29,7 @@ type Mutator struct {
 
 // Mutate implements the mutator of Gardener's webhook library.
 func (m *Mutator) Mutate(ctx context.Context, newObj, oldObj client.Object) error {
-	updated, old, err := shoots(newObj, oldObj)
-	if err != nil {
-		return err
-	}
-	if !concerns(updated, old) {
-		return nil
-	}
-	seed, err := seedOf(ctx, m.Reader, updated)
-	if err != nil {
-		return err
-	}
-	return orNil(mutate(updated, old, seed))
+	return admit(ctx, m.Reader, newObj, oldObj, mutate)
 }
 
 // mutation is what the steps of mutate share.
@@ -60,9 +47,7 @@ func mutate(shoot, old *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed) f
 		return errs
 	}
 	p, errs := m.plan()
-	errs = append(errs, m.checkUpdate()...)
-	errs = append(errs, validateKubeProxy(shoot)...)
-	if len(errs) > 0 {
+	if errs = append(errs, judgeKubeProxy(shoot)...); len(errs) > 0 {
 		return errs
 	}
 	return m.apply(p)
@@ -80,12 +65,9 @@ func (m *mutation) gather() field.ErrorList {
 	// The ranges are looked at below, together with the spec's.
 	judged := *config
 	judged.Ranges = nil
-	errs = append(errs, validation.ValidateNetworkConfig(&judged, providerConfigPath)...)
+	errs = append(errs, judgeConfig(&judged, m.old)...)
 
 	oldConfig := storedConfig(m.old)
-	if m.old != nil {
-		errs = append(errs, validation.ValidateNetworkConfigUpdate(config, oldConfig, providerConfigPath)...)
-	}
 	for _, n := range keyword.Names() {
 		t := texts{spec: specRange(m.shoot, n), config: configRange(config, n), seedDefault: seedDefault(m.seed, n)}
 		if m.old != nil {
@@ -105,29 +87,22 @@ func (m *mutation) plan() (plan.Plan, field.ErrorList) {
 	if len(errs) > 0 {
 		return plan.Plan{}, errs
 	}
-	p, err := plan.Build(ranges, facts)
-	return p, m.planErrors(err)
+	var was *asked
+	if m.old != nil {
+		was = &asked{ipam: storedConfig(m.old).IPAM}
+		for n, w := range m.wishes {
+			was.ranges = was.ranges.With(n, w.before)
+		}
+	}
+	return judgeRanges(asked{ranges, m.config.IPAM}, was, facts, m.where)
 }
 
-// planErrors maps the plan's errors to the fields where the ranges are written.
-func (m *mutation) planErrors(err error) field.ErrorList {
-	if err == nil {
-		return nil
+// where is the field in which the owner writes the range, and what.
+func (m *mutation) where(n keyword.Name) (*field.Path, string) {
+	if w := m.wishes[n]; w.asked != nil {
+		return w.path, w.text
 	}
-	var list plan.ErrorList
-	if !errors.As(err, &list) {
-		return field.ErrorList{field.Invalid(networkingPath, field.OmitValueType{}, err.Error())}
-	}
-	var errs field.ErrorList
-	for _, e := range list {
-		w := m.wishes[e.Range]
-		if w.asked == nil {
-			errs = append(errs, field.Required(networkingPath.Child(string(e.Range)), detail(e)))
-			continue
-		}
-		errs = append(errs, field.Invalid(w.path, w.text, detail(e)))
-	}
-	return errs
+	return networkingPath.Child(string(n)), ""
 }
 
 // facts reads the facts as every other part of the project does, from a Shoot whose only ranges are the wishes, and takes out
@@ -160,23 +135,11 @@ func (m *mutation) facts() (keyword.Ranges, plan.Facts, field.ErrorList) {
 	return ranges, facts, nil
 }
 
-// checkUpdate reports what this update may not change.
-func (m *mutation) checkUpdate() field.ErrorList {
-	if m.old == nil {
-		return nil
-	}
-	var was, is keyword.Ranges
-	for _, n := range keyword.Names() {
-		was, is = was.With(n, m.wishes[n].before), is.With(n, m.wishes[n].asked)
-	}
-	return m.planErrors(plan.CheckUpdate(was, is))
-}
-
 // apply writes back what follows from the plan.
 func (m *mutation) apply(p plan.Plan) field.ErrorList {
 	published, err := p.Publish(nil)
 	if err != nil {
-		return m.planErrors(err)
+		return rangeErrors(err, m.where)
 	}
 	networking := m.shoot.Spec.Networking
 	config := m.config.DeepCopy()

@@ -126,6 +126,12 @@ func TestInvalid(t *testing.T) {
 			spec.networking.pods: Invalid value: "v6fromNode": providerConfig.podSupernet, 2001:db8::/40, is for IPv6 pods that come from nodes that are custom; here it would be a second pods range; leave podSupernet out
 			    v6fromNode
 			    ^^^^^^^^^^`},
+		{name: "an odd name of a backend", services: "v6global", config: `{"ipam":{"backend":"My Cloud"}}`, want: `
+			spec.networking.providerConfig.ipam.backend: Invalid value: "My Cloud": must be a name that the landscape's operator published, or be left out for the operator's choice: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`},
+		{name: "a backend of private prefixes", services: "v6private", config: `{"ipam":{"backend":"ula"}}`, want: `
+			spec.networking.providerConfig.ipam.backend: Invalid value: "ula": names no place to reserve global prefixes in: what is private is drawn at random; ask for it with v6private`},
+		{name: "a backend for nothing", nodes: "v6private", pods: "v6private", services: "v6private", config: `{"ipam":{"backend":"neutron","pool":"public"}}`, want: `
+			spec.networking.providerConfig.ipam: Forbidden: tells where v6global ranges are reserved, and no range is v6global; leave it out, or ask for example for services v6global/64`},
 		// All at once.
 		{name: "several", nodes: "v6globel", pods: "v6fromnode", config: `{"mtu":100}`, want: `
 			spec.networking.providerConfig.mtu: Invalid value: 100: must be from 1280, the least that carries IPv6, to 65535; without it the pods get the MTU of their node's uplink
@@ -179,6 +185,38 @@ func TestKubeProxyMustBeOn(t *testing.T) {
 	shoot.Spec.Kubernetes.KubeProxy = &gardencorev1beta1.KubeProxyConfig{Enabled: new(false)}
 	g.Expect(garden.Create(context.Background(), shoot, client.DryRunAll)).To(MatchError(deniedBy +
 		`spec.kubernetes.kubeProxy.enabled: Invalid value: false: network type "ipv6" leaves Services to kube-proxy and has no replacement for it; set it to true, or leave it out`))
+}
+
+// TestIPAMIsForLife: what is reserved stays where it is.
+func TestIPAMIsForLife(t *testing.T) {
+	ctx := context.Background()
+	g := NewWithT(t)
+	const (
+		path    = "spec.networking.providerConfig.ipam"
+		already = ": the ranges are reserved already"
+	)
+	create := func(name, ipam string) {
+		g.Expect(garden.Create(ctx, networking(newShoot(name), "v6global", "v6global", "v6global", header+ipam+"}"))).To(Succeed())
+	}
+	change := func(name, ipam string) error {
+		shoot := get(t, name)
+		patch := client.MergeFrom(shoot.DeepCopy())
+		networking(shoot, "", "", "", header+ipam+"}")
+		return garden.Patch(ctx, shoot, patch)
+	}
+	create("ipam", `,"ipam":{"backend":"neutron","pool":"public"}`)
+	g.Expect(string(get(t, "ipam").Spec.Networking.ProviderConfig.Raw)).To(ContainSubstring(`"ipam":{"backend":"neutron","pool":"public"}`))
+	g.Expect(change("ipam", `,"ipam":{"backend":"neutron","pool":"other"}`)).To(MatchError(deniedBy + path + `.pool: Invalid value: "other": was public and cannot be changed` + already))
+	g.Expect(change("ipam", `,"ipam":{"backend":"neutron"}`)).To(MatchError(deniedBy + path + `.pool: Required value: was public and cannot be taken back` + already))
+	g.Expect(change("ipam", ``)).To(MatchError(ContainSubstring(path + `.backend: Required value: was neutron and cannot be taken back` + already)))
+	g.Expect(change("ipam", `,"mtu":1400,"ipam":{"backend":"neutron","pool":"public"}`)).To(Succeed())
+
+	create("noipam", ``)
+	g.Expect(change("noipam", `,"ipam":{"backend":"pool"}`)).To(MatchError(deniedBy + path + `.backend: Invalid value: "pool": was the operator's choice and cannot be given later` + already))
+
+	private := networking(newShoot("later"), "v6private", "v6private", "", "")
+	g.Expect(garden.Create(ctx, private)).To(Succeed())
+	g.Expect(change("later", `,"ranges":{"services":"v6global"},"ipam":{"backend":"pool"}`)).To(Succeed(), "nothing was reserved before")
 }
 
 // TestInvalidUpdates is rule 9, as the owner edits the keyword in either place.

@@ -37,6 +37,9 @@ func ValidateNetworkConfig(config *v1alpha1.NetworkConfig, path *field.Path) fie
 		errs = append(errs, validateRange(keyword.Pods, ranges.Pods, path.Child("ranges", "pods"))...)
 		errs = append(errs, validateRange(keyword.Services, ranges.Services, path.Child("ranges", "services"))...)
 	}
+	if config.IPAM != nil {
+		errs = append(errs, validateIPAMNames(config.IPAM, path.Child("ipam"))...)
+	}
 	if config.Routing != nil && config.Routing.Mode != nil {
 		errs = append(errs, validateOneOf(*config.Routing.Mode, routingModes, path.Child("routing", "mode"))...)
 	}
@@ -58,7 +61,8 @@ func ValidateNetworkConfig(config *v1alpha1.NetworkConfig, path *field.Path) fie
 }
 
 // ValidateNetworkConfigUpdate reports what an update of a valid NetworkConfig may not change. It leaves out the ranges: they
-// may stand in spec.networking, too, and only both places together say whether their meaning changes (plan.CheckUpdate).
+// may stand in spec.networking, too, and only both places together say whether their meaning changes (plan.CheckUpdate); and with
+// them ipam (ValidateIPAMUpdate).
 func ValidateNetworkConfigUpdate(updated, old *v1alpha1.NetworkConfig, path *field.Path) field.ErrorList {
 	if old.PodSupernet == nil || updated.PodSupernet != nil && *updated.PodSupernet == *old.PodSupernet {
 		return nil

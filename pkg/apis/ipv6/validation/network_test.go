@@ -34,6 +34,7 @@ func TestValidateNetworkConfigAccepts(t *testing.T) {
 				Pods:     ptr.To("v6fromNode"),
 				Services: ptr.To("v6global/64"),
 			},
+			IPAM:              &v1alpha1.IPAM{Backend: ptr.To("pool"), Pool: ptr.To("example")},
 			Routing:           &v1alpha1.Routing{Mode: ptr.To(v1alpha1.RoutingModeRouted)},
 			Encapsulation:     &v1alpha1.Encapsulation{Mode: ptr.To(v1alpha1.EncapsulationModeNever)},
 			PodSupernet:       ptr.To("2001:db8::/32"),

@@ -19,39 +19,37 @@ type LedgerBackend struct {
 
 // Lookup returns what the ledger holds for the owner.
 func (b LedgerBackend) Lookup(ctx context.Context, owner Owner) ([]Allocation, error) {
-	return b.heldBy(ctx, func(o Owner) bool { return o == owner })
-}
-
-// List returns all entries of the garden.
-func (b LedgerBackend) List(ctx context.Context, gardenID string) ([]Allocation, error) {
-	return b.heldBy(ctx, func(o Owner) bool { return o.GardenID == gardenID })
-}
-
-func (b LedgerBackend) heldBy(ctx context.Context, match func(Owner) bool) ([]Allocation, error) {
 	ledger, err := b.Store.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return ledger.HeldBy(match)
+	return ledger.HeldBy(owner), nil
+}
+
+// List returns all entries of the garden.
+func (b LedgerBackend) List(ctx context.Context, gardenID string) ([]Allocation, error) {
+	ledger, err := b.Store.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.HeldByGarden(gardenID), nil
 }
 
 // Take enters what choose picks, unless the owner has something already: that is returned then, so nobody gets two.
 func (b LedgerBackend) Take(ctx context.Context, owner Owner, choose func(*Ledger) (Allocation, error)) (Allocation, error) {
 	var result Allocation
 	err := b.Store.Update(ctx, func(ledger *Ledger) error {
-		earlier, err := ledger.HeldBy(func(o Owner) bool { return o == owner })
-		if err != nil {
-			return err
-		}
-		if len(earlier) > 0 {
+		if earlier := ledger.HeldBy(owner); len(earlier) > 0 {
 			result = earlier[0]
 			return nil
 		}
-		if result, err = choose(ledger); err != nil {
+		chosen, err := choose(ledger)
+		if err != nil {
 			return err
 		}
-		result.Owner, result.Since = owner, b.stamp()
-		return ledger.Claim(result)
+		chosen.Owner, chosen.Since = owner, stampOf(b.Now())
+		result = chosen
+		return ledger.Claim(chosen)
 	})
 	if err != nil {
 		return Allocation{}, err
@@ -62,17 +60,12 @@ func (b LedgerBackend) Take(ctx context.Context, owner Owner, choose func(*Ledge
 // Claim enters an allocation that was made elsewhere.
 func (b LedgerBackend) Claim(ctx context.Context, allocation Allocation) error {
 	if allocation.Since.IsZero() {
-		allocation.Since = b.stamp()
+		allocation.Since = stampOf(b.Now())
 	}
 	return b.Store.Update(ctx, func(ledger *Ledger) error { return ledger.Claim(allocation) })
 }
 
 // Release strikes the entry out.
 func (b LedgerBackend) Release(ctx context.Context, allocation Allocation) error {
-	return b.Store.Update(ctx, func(ledger *Ledger) error {
-		return ledger.Remove(allocation.Prefix, allocation.Owner.Key())
-	})
+	return b.Store.Update(ctx, func(ledger *Ledger) error { return ledger.Remove(allocation.Prefix, allocation.Owner) })
 }
-
-// stamp is the time as a ledger keeps it.
-func (b LedgerBackend) stamp() time.Time { return b.Now().UTC().Truncate(time.Second) }

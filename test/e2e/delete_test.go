@@ -7,7 +7,6 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"net/netip"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	ipv6v1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/configmap"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/driver"
 )
 
@@ -133,17 +132,14 @@ func ledger(t *testing.T) []string {
 	t.Helper()
 
 	g := NewWithT(t)
-	object := &corev1.ConfigMap{}
-	g.Expect(world.api.Get(t.Context(), client.ObjectKey{Namespace: driver.ExtensionNamespace, Name: "ipv6-pool-ledger"}, object)).To(Succeed())
-
-	book := &reservation.Ledger{}
-	g.Expect(json.Unmarshal([]byte(object.Data["ledger.json"]), book)).To(Succeed(), "the ledger is broken")
+	book, err := configmap.New(world.api, world.api, driver.ExtensionNamespace, "ipv6-pool-ledger").Read(t.Context())
+	g.Expect(err).NotTo(HaveOccurred(), "the ledger is broken")
 
 	var given []string
 
-	for _, entry := range book.Prefixes() {
-		g.Expect(netip.MustParsePrefix(pool).Contains(entry.Addr())).To(BeTrue(), "%s of the ledger is out of the pool %s", entry, pool)
-		given = append(given, entry.String())
+	for entry := range book.All() {
+		g.Expect(netip.MustParsePrefix(pool).Contains(entry.Prefix.Addr())).To(BeTrue(), "%s of the ledger is out of the pool %s", entry.Prefix, pool)
+		given = append(given, entry.Prefix.String())
 	}
 
 	return given

@@ -8,7 +8,6 @@ package configmap
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -90,7 +89,8 @@ func (s *Store) get(ctx context.Context) (*corev1.ConfigMap, *reservation.Ledger
 	}
 	ledger := &reservation.Ledger{}
 	if text := configMap.Data[dataKey]; text != "" {
-		if err := json.Unmarshal([]byte(text), ledger); err != nil {
+		var err error
+		if ledger, err = decodeList(text); err != nil {
 			// Never start from an empty book when there is one that cannot be read.
 			return nil, nil, fmt.Errorf("reading the ledger %s: %w", s.key, err)
 		}
@@ -99,7 +99,7 @@ func (s *Store) get(ctx context.Context) (*corev1.ConfigMap, *reservation.Ledger
 }
 
 func (s *Store) put(ctx context.Context, configMap *corev1.ConfigMap, ledger *reservation.Ledger) error {
-	text, err := json.Marshal(ledger)
+	text, err := encodeList(ledger)
 	if err != nil {
 		return fmt.Errorf("writing the ledger %s: %w", s.key, err)
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"go4.org/netipx"
+
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
@@ -24,7 +26,13 @@ const Name = "pool"
 // Reserver hands out the operator's prefixes. The ID of an allocation is the pool's name.
 type Reserver struct {
 	reservation.LedgerBackend
-	pools []reservation.Pool
+	pools []source
+}
+
+// source is a pool, and its prefixes as few and as large as can be: two halves of one prefix are one place to cut from.
+type source struct {
+	reservation.Pool
+	whole []netip.Prefix
 }
 
 var (
@@ -34,63 +42,54 @@ var (
 
 // New makes a Reserver over the pools; store is the one ledger of all pools of a seed.
 func New(store reservation.Store, pools []reservation.Pool, now func() time.Time) *Reserver {
-	return &Reserver{LedgerBackend: reservation.LedgerBackend{Store: store, Now: now}, pools: pools}
+	r := &Reserver{LedgerBackend: reservation.LedgerBackend{Store: store, Now: now}}
+	for _, pool := range pools {
+		r.pools = append(r.pools, source{Pool: pool, whole: join(pool.Prefixes)})
+	}
+	return r
+}
+
+func join(prefixes []netip.Prefix) []netip.Prefix {
+	var b netipx.IPSetBuilder
+	for _, p := range prefixes {
+		b.AddPrefix(p)
+	}
+	set, err := b.IPSet()
+	if err != nil { // of a prefix that is none: the configuration is validated before
+		return prefixes
+	}
+	return set.Prefixes()
 }
 
 // Name of the backend.
 func (r *Reserver) Name() string { return Name }
 
-// Allocate takes the best fit: from the smallest free space that is large enough, in whichever pool it is, so that large
-// spaces stay whole. It never gives one owner two prefixes.
+// Allocate takes the best fit: from the smallest free space that is large enough, in whichever of the request's pools it is, so
+// that large spaces stay whole. It never gives one owner two prefixes.
 func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
 	candidates, err := r.candidates(request)
 	if err != nil {
 		return reservation.Allocation{}, err
 	}
 	return r.Take(ctx, owner, func(ledger *reservation.Ledger) (reservation.Allocation, error) {
-		return r.bestFit(ledger, candidates, request)
+		best, space := reservation.Allocation{}, -1
+		for _, pool := range candidates {
+			fit, from, ok := ledger.BestFit(pool.whole, min(request.Bits, pool.MaxBits), request.Avoid)
+			if ok && from > space {
+				best, space = reservation.Allocation{ID: pool.Name, Prefix: fit}, from
+			}
+		}
+		if space < 0 {
+			return best, reservation.Errorf(reservation.Exhausted,
+				"no room for %s: %s; give the pool another prefix, or release some", request, describe(candidates))
+		}
+		return best, nil
 	})
 }
 
-func (r *Reserver) bestFit(ledger *reservation.Ledger, candidates []reservation.Pool, request reservation.Request) (reservation.Allocation, error) {
-	var (
-		best  reservation.Allocation
-		space = -1 // the length of the free prefix that best is cut from: the longer, the better the fit
-		used  = ledger.Prefixes()
-	)
-	for _, pool := range candidates {
-		free, err := prefix.Free(pool.Prefixes, used)
-		if err != nil {
-			return best, fmt.Errorf("finding the free space of pool %s: %w", pool.Name, err)
-		}
-		cut, ok := prefix.BestFit(free, min(request.Bits, pool.MaxBits))
-		if !ok {
-			continue
-		}
-		if from := around(free, cut); from > space {
-			best, space = reservation.Allocation{ID: pool.Name, Prefix: cut}, from
-		}
-	}
-	if space < 0 {
-		return best, reservation.Errorf(reservation.Exhausted,
-			"no room for %s: %s; give the pool another prefix, or release some", request, describe(candidates))
-	}
-	return best, nil
-}
-
-// around is the length of the free prefix that p lies in.
-func around(free []netip.Prefix, p netip.Prefix) int {
-	for _, f := range free {
-		if prefix.Covers(f, p) {
-			return f.Bits()
-		}
-	}
-	return -1
-}
-
 // candidates are the pools that the request names, in the order in which it does.
-func (r *Reserver) candidates(request reservation.Request) ([]reservation.Pool, error) {
-	var fitting []reservation.Pool
+func (r *Reserver) candidates(request reservation.Request) ([]source, error) {
+	var fitting []source
 	for _, name := range request.Pools {
 		for _, pool := range r.pools {
 			if pool.Name == name && pool.Family == request.Family && pool.MinBits <= request.Bits {
@@ -104,7 +103,7 @@ func (r *Reserver) candidates(request reservation.Request) ([]reservation.Pool, 
 	return fitting, nil
 }
 
-func describe(pools []reservation.Pool) string {
+func describe(pools []source) string {
 	texts := make([]string, len(pools))
 	for i, pool := range pools {
 		prefixes := make([]string, len(pool.Prefixes))
@@ -143,26 +142,34 @@ func (r *Reserver) Usage(ctx context.Context) ([]reservation.Usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	used := ledger.Prefixes()
 	usages := make([]reservation.Usage, 0, len(r.pools))
 	for _, pool := range r.pools {
-		free, err := prefix.Free(pool.Prefixes, used)
-		if err != nil {
-			return nil, fmt.Errorf("finding the free space of pool %s: %w", pool.Name, err)
-		}
-		usage := reservation.Usage{Pool: pool.Name, LargestFree: -1}
-		for _, p := range pool.Prefixes {
-			usage.Capacity += addresses(p)
-		}
-		for _, p := range free {
+		usages = append(usages, pool.usage(ledger))
+	}
+	return usages, nil
+}
+
+func (s source) usage(ledger *reservation.Ledger) reservation.Usage {
+	usage := reservation.Usage{Pool: s.Name, LargestFree: -1, FreePrefixes: map[int]float64{}}
+	var free [129]float64 // maximal free prefixes by length
+	for _, whole := range s.whole {
+		usage.Capacity += addresses(whole)
+		for p := range ledger.Free(whole) {
 			usage.Free += addresses(p)
+			free[p.Bits()]++
 			if usage.LargestFree < 0 || p.Bits() < usage.LargestFree {
 				usage.LargestFree = p.Bits()
 			}
 		}
-		usages = append(usages, usage)
 	}
-	return usages, nil
+	room := 0.0 // prefixes of the current length that could be cut
+	for bits := range free {
+		room = 2*room + free[bits]
+		if bits >= s.MinBits && bits <= s.MaxBits {
+			usage.FreePrefixes[bits] = room
+		}
+	}
+	return usage
 }
 
 func addresses(p netip.Prefix) float64 { return math.Ldexp(1, p.Addr().BitLen()-p.Bits()) }

@@ -56,20 +56,15 @@ func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, reques
 
 func (r *Reserver) choose(ledger *reservation.Ledger, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
 	var chosen reservation.Allocation
-	block, drawn, err := r.block(ledger, owner, request)
-	if err != nil {
-		return chosen, err
-	}
+	block, drawn := r.block(ledger, owner, request)
 	if !drawn {
+		var err error
 		if block, err = r.draw(ledger, request.Avoid); err != nil {
 			return chosen, err
 		}
 	}
-	cut, ok, err := request.Cut([]netip.Prefix{block}, ledger.Prefixes())
-	switch {
-	case err != nil:
-		return chosen, fmt.Errorf("cutting %s from %s: %w", request, block, err)
-	case !ok:
+	cut, _, ok := ledger.BestFit([]netip.Prefix{block}, request.Bits, request.Avoid)
+	if !ok {
 		return chosen, reservation.Errorf(reservation.Exhausted,
 			"no room for %s in %s, the prefix that was drawn for this shoot: ask for longer prefixes, or for a /%d", request, block, globalIDBits)
 	}
@@ -78,21 +73,17 @@ func (r *Reserver) choose(ledger *reservation.Ledger, owner reservation.Owner, r
 }
 
 // block is the /48 that was drawn for the shoot before, as the shoot's other prefixes show it.
-func (r *Reserver) block(ledger *reservation.Ledger, owner reservation.Owner, request reservation.Request) (netip.Prefix, bool, error) {
+func (r *Reserver) block(ledger *reservation.Ledger, owner reservation.Owner, request reservation.Request) (netip.Prefix, bool) {
 	if request.Bits == globalIDBits {
-		return netip.Prefix{}, false, nil
+		return netip.Prefix{}, false
 	}
-	siblings, err := ledger.HeldBy(func(o reservation.Owner) bool { return o.Shoot() == owner.Shoot() })
-	if err != nil {
-		return netip.Prefix{}, false, err
-	}
-	for _, s := range siblings {
-		if s.Prefix.Bits() > globalIDBits {
-			block, err := prefix.Parent(s.Prefix, globalIDBits)
-			return block, err == nil, err
+	for _, sibling := range ledger.HeldByShoot(owner) {
+		if sibling.Prefix.Bits() > globalIDBits {
+			block, err := prefix.Parent(sibling.Prefix, globalIDBits)
+			return block, err == nil
 		}
 	}
-	return netip.Prefix{}, false, nil
+	return netip.Prefix{}, false
 }
 
 // draw a /48 of which no address is taken.

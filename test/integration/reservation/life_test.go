@@ -329,11 +329,9 @@ func TestTamperedWith(t *testing.T) {
 	thief := reservation.Owner{GardenID: gardenID, ShootUID: "thief", Range: "nodes-ipv6", Attempt: 1}
 	w.Expect(w.store(poolLedger).Update(wctx, func(l *reservation.Ledger) error {
 		p := netip.MustParsePrefix("2001:db8::/64")
-		for _, e := range l.Entries() {
-			if e.Prefix == p {
-				if err := l.Remove(p, e.Owner); err != nil {
-					return err
-				}
+		if holder, ok := l.Overlapping(p); ok {
+			if err := l.Remove(p, holder.Owner); err != nil {
+				return err
 			}
 		}
 		return l.Claim(reservation.Allocation{Owner: thief, Prefix: p, Since: time.Now()})

@@ -210,10 +210,8 @@ func (w *world) held(name string) map[netip.Prefix]reservation.Owner {
 	ledger, err := w.store(name).Read(wctx)
 	w.Expect(err).NotTo(HaveOccurred())
 	held := map[netip.Prefix]reservation.Owner{}
-	for _, e := range ledger.Entries() {
-		owner, err := reservation.ParseOwner(e.Owner)
-		w.Expect(err).NotTo(HaveOccurred())
-		held[e.Prefix] = owner
+	for a := range ledger.All() {
+		held[a.Prefix] = a.Owner
 	}
 	return held
 }

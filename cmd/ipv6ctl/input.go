@@ -21,9 +21,12 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	confighelper "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/planview"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
 )
 
@@ -37,6 +40,9 @@ type input struct {
 	nodeMask              int
 	podSupernet           string
 	seedNetworks          []string
+	config                string
+	providerType, region  string
+	ipamBackend, ipamPool string
 	flags                 *pflag.FlagSet
 }
 
@@ -58,42 +64,101 @@ func (in *input) addFlags(cmd *cobra.Command) {
 	fs.IntVar(&in.nodeMask, "node-mask", 0, "the Shoot's nodeCIDRMaskSize for IPv6, if set")
 	fs.StringVar(&in.podSupernet, "pod-supernet", "", "providerConfig.podSupernet, if set")
 	fs.StringSliceVar(&in.seedNetworks, "seed-networks", nil, "CIDRs of the Seed, to check the ranges against")
-	cmd.MarkFlagsMutuallyExclusive("filename", "nodes")
-	cmd.MarkFlagsMutuallyExclusive("filename", "pods")
-	cmd.MarkFlagsMutuallyExclusive("filename", "services")
+	fs.StringVar(&in.config, "config", "", "file with the extension's ControllerConfiguration, to show which IPAM backend and pool serve")
+	fs.StringVar(&in.providerType, "provider-type", "", "the Shoot's provider type, to choose a backend for")
+	fs.StringVar(&in.region, "region", "", "the Shoot's region, to choose a backend for")
+	fs.StringVar(&in.ipamBackend, "ipam-backend", "", "providerConfig.ipam.backend, if set")
+	fs.StringVar(&in.ipamPool, "ipam-pool", "", "providerConfig.ipam.pool, if set")
+	for _, flag := range []string{"nodes", "pods", "services", "provider-type", "region", "ipam-backend", "ipam-pool"} {
+		cmd.MarkFlagsMutuallyExclusive("filename", flag)
+	}
 	cmd.MarkFlagsMutuallyExclusive("seed", "seed-networks")
 }
 
-// read gives the ranges, the facts, and the name of the Shoot, "" if they come from flags.
-func (in *input) read(stdin io.Reader) (keyword.Ranges, plan.Facts, string, error) {
+// question is what the user wants to know about.
+type question struct {
+	ranges keyword.Ranges
+	facts  plan.Facts
+	// name of the Shoot, "" if the ranges come from flags.
+	name string
+	// chooser is nil without a configuration.
+	chooser *planview.Chooser
+}
+
+// read gathers what the user gave.
+func (in *input) read(stdin io.Reader) (question, error) {
+	chooser, err := in.readConfig()
+	if err != nil {
+		return question{}, err
+	}
 	if in.file == "" {
 		ranges, facts, err := in.fromFlags()
-		return ranges, facts, "", err
+		return question{ranges: ranges, facts: facts, chooser: chooser}, err
 	}
 	shoot := &gardencorev1beta1.Shoot{}
 	if err := readObject(in.file, stdin, "Shoot", shoot); err != nil {
-		return keyword.Ranges{}, plan.Facts{}, "", err
+		return question{}, err
 	}
 	var seed *gardencorev1beta1.Seed
 	if in.seedFile != "" {
 		seed = &gardencorev1beta1.Seed{}
 		if err := readObject(in.seedFile, stdin, "Seed", seed); err != nil {
-			return keyword.Ranges{}, plan.Facts{}, "", err
+			return question{}, err
 		}
 	}
 	ranges, facts, err := shootplan.Gather(shoot, seed)
 	if err != nil {
-		return ranges, facts, "", inputError{readable(err)}
+		return question{}, inputError{readable(err)}
 	}
-	facts.Reserved, err = reported(shoot)
-	if err != nil {
-		return ranges, facts, "", inputError{err}
+	if facts.Reserved, err = reported(shoot); err != nil {
+		return question{}, inputError{err}
+	}
+	if err := describe(shoot, chooser); err != nil {
+		return question{}, inputError{err}
 	}
 	name := shoot.Name
 	if shoot.Namespace != "" {
 		name = shoot.Namespace + "/" + name
 	}
-	return ranges, facts, name, nil
+	return question{ranges, facts, name, chooser}, nil
+}
+
+// readConfig reads the operator's configuration; nil without one.
+func (in *input) readConfig() (*planview.Chooser, error) {
+	if in.config == "" {
+		return nil, nil
+	}
+	config, err := confighelper.Load(in.config)
+	var mistakes utilerrors.Aggregate
+	if errors.As(err, &mistakes) {
+		return nil, inputError{fmt.Errorf("%s has mistakes:\n%w", in.config, readable(mistakes))}
+	}
+	if err != nil {
+		return nil, inputError{err}
+	}
+	offers, err := confighelper.Offers(config)
+	if err != nil {
+		return nil, inputError{err}
+	}
+	return &planview.Chooser{
+		Offers:  offers,
+		Place:   reservation.Place{ProviderType: in.providerType, Region: in.region, Seed: config.SeedName},
+		Backend: in.ipamBackend, Pool: in.ipamPool,
+	}, nil
+}
+
+// describe tells the chooser about the Shoot.
+func describe(shoot *gardencorev1beta1.Shoot, chooser *planview.Chooser) error {
+	if chooser == nil {
+		return nil
+	}
+	var err error
+	chooser.Backend, chooser.Pool, err = shootplan.IPAM(shoot)
+	chooser.Place.ProviderType, chooser.Place.Region = shoot.Spec.Provider.Type, shoot.Spec.Region
+	if shoot.Spec.SeedName != nil {
+		chooser.Place.Seed = *shoot.Spec.SeedName
+	}
+	return err
 }
 
 func (in *input) fromFlags() (keyword.Ranges, plan.Facts, error) {

@@ -26,22 +26,26 @@ func newPlanCommand() *cobra.Command {
 		Short: "Show what a Shoot would get for its ranges",
 		Example: `  ipv6ctl plan -f shoot.yaml
   ipv6ctl plan --nodes v6global/64+prefix/96 --pods v6fromNode --services v6global/64
+  ipv6ctl plan -f shoot.yaml --config controllerconfig.yaml
   ipv6ctl plan -f shoot.yaml -o svg > plan.svg`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ranges, facts, name, err := in.read(cmd.InOrStdin())
+			asked, err := in.read(cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
-			p, err := plan.Build(ranges, facts)
+			p, err := plan.Build(asked.ranges, asked.facts)
 			if err != nil {
 				return inputError{err}
 			}
-			view, err := planview.Of(p, facts.Reserved)
+			view, err := planview.Of(p, asked.facts.Reserved)
 			if err != nil {
 				return inputError{err}
 			}
-			return write(cmd.OutOrStdout(), output, name, view)
+			if asked.chooser != nil {
+				asked.chooser.Choose(&view, p)
+			}
+			return write(cmd.OutOrStdout(), output, asked.name, view)
 		},
 	}
 	in.addFlags(cmd)

@@ -15,15 +15,9 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
-// Pool is one of the operator's pools of prefixes.
-type Pool struct {
-	Name     string
-	Prefixes []netip.Prefix
-}
-
 // Explain writes which ranges the address is in, and which node's prefix and pod range of them. Status are the ranges that
-// were published already, as the Shoot's status has them. Pools may be empty.
-func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, pools []Pool, addr netip.Addr) error {
+// were published already, as the Shoot's status has them. The chooser is nil if the operator's configuration is not known.
+func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, chooser *Chooser, addr netip.Addr) error {
 	published, err := p.PublishAdopted(nil, status)
 	if err != nil {
 		return err
@@ -41,6 +35,9 @@ func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, pools [
 				continue
 			}
 			rows = append(rows, row{left: "└─ " + string(n), middle: cidr.String()})
+			if chooser != nil {
+				rows = append(rows, chooser.reservedIn(p, plan.Key{Range: n, Family: prefix.FamilyOf(addr)})...)
+			}
 			rows = append(rows, explainNode(p, n, cidr, addr)...)
 		}
 	}
@@ -57,12 +54,8 @@ func Explain(w io.Writer, p plan.Plan, status map[plan.Key]netip.Prefix, pools [
 		}
 		rows = append(rows, row{left: "└─ " + text})
 	}
-	for _, pool := range pools {
-		for _, cidr := range pool.Prefixes {
-			if cidr.Contains(addr) {
-				rows = append(rows, row{left: "operator's pool " + pool.Name, middle: cidr.String()})
-			}
-		}
+	if chooser != nil {
+		rows = append(rows, chooser.poolsOf(addr)...)
 	}
 	return writeRows(w, rows)
 }

@@ -60,6 +60,7 @@ func familyRows(name string, f Family, last bool) []row {
 	}
 	rows := []row{{left: branch + f.Family, middle: source(f), right: publication(name, f)}}
 	p := f.PerNode
+	rows = append(rows, ipamRows(trunk, p == nil, f.IPAM)...)
 	if p == nil {
 		return rows
 	}

@@ -56,6 +56,8 @@ type Family struct {
 	PublishedBits int `json:"publishedBits,omitempty"`
 	// Published is what Kubernetes gets, "" if it is not known yet.
 	Published string `json:"published,omitempty"`
+	// IPAM is where it would be reserved, if the operator's configuration is known.
+	IPAM *IPAM `json:"ipam,omitempty"`
 	// PerNode says how the range is divided among the nodes.
 	PerNode *PerNode `json:"perNode,omitempty"`
 }

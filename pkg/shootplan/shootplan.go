@@ -13,6 +13,7 @@ import (
 
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
@@ -59,6 +60,18 @@ func Build(shoot *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed, reserve
 	}
 	facts.Reserved = reserved
 	return plan.Build(ranges, facts)
+}
+
+// IPAM reads which backend and which pool the owner names for the global ranges; empty where he leaves it to the operator.
+func IPAM(shoot *gardencorev1beta1.Shoot) (backend, pool string, err error) {
+	if shoot.Spec.Networking == nil {
+		return "", "", nil
+	}
+	config, errs := networkConfig(shoot.Spec.Networking)
+	if config.IPAM == nil {
+		return "", "", errs.ToAggregate()
+	}
+	return ptr.Deref(config.IPAM.Backend, ""), ptr.Deref(config.IPAM.Pool, ""), nil
 }
 
 // networkConfig decodes the providerConfig of our own network type. Other types' configuration is not ours to judge.

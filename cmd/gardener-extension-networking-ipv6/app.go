@@ -73,7 +73,7 @@ func (r *runtimeArgs) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.prepare(mgr); err != nil {
+	if err := r.prepare(); err != nil {
 		return err
 	}
 	if _, err := r.options.webhooks.Completed().AddToManager(ctx, mgr, nil); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/helper"
 	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/validation"
+	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
 )
 
 // extensionName makes up the names of the Lease, the heartbeat, the Service and the MutatingWebhookConfiguration.
@@ -36,6 +37,7 @@ type options struct {
 	config      *configOptions
 	network     *extensionscmd.ControllerOptions
 	reservation *extensionscmd.ControllerOptions
+	garbage     *garbageOptions
 	reconcile   *extensionscmd.ReconcilerOptions
 	heartbeat   *heartbeatcmd.Options
 	controllers *extensionscmd.SwitchOptions
@@ -58,6 +60,7 @@ func newOptions(run *runtimeArgs) *options {
 		config:      &configOptions{},
 		network:     &extensionscmd.ControllerOptions{MaxConcurrentReconciles: 5},
 		reservation: &extensionscmd.ControllerOptions{MaxConcurrentReconciles: 5},
+		garbage:     &garbageOptions{mode: reservationcontroller.GarbageOn},
 		reconcile:   &extensionscmd.ReconcilerOptions{},
 		heartbeat: &heartbeatcmd.Options{
 			ExtensionName:        extensionName,
@@ -78,7 +81,7 @@ func newOptions(run *runtimeArgs) *options {
 		webhookcmd.NewSwitchOptions(run.webhooks()...),
 	)
 	o.all = extensionscmd.NewOptionAggregator(
-		o.rest, o.manager, o.general, o.config, o.reconcile, o.controllers, o.webhooks,
+		o.rest, o.manager, o.general, o.config, o.garbage, o.reconcile, o.controllers, o.webhooks,
 		extensionscmd.PrefixOption("network-", o.network),
 		extensionscmd.PrefixOption("reservation-", o.reservation),
 		extensionscmd.PrefixOption("heartbeat-", o.heartbeat),
@@ -129,4 +132,24 @@ func (o *configOptions) Complete() error {
 	}
 	o.loaded = loaded
 	return nil
+}
+
+// garbageOptions is the flag that says what becomes of prefixes that nobody wants.
+type garbageOptions struct {
+	mode reservationcontroller.GarbageMode
+}
+
+// AddFlags implements Flagger.
+func (o *garbageOptions) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVar((*string)(&o.mode), "garbage-collection", string(o.mode),
+		"What to do about prefixes that a backend holds for nobody: free them (on), only tell of them in log and metrics (dry-run), or not look (off).")
+}
+
+// Complete implements Completer.
+func (o *garbageOptions) Complete() error {
+	switch o.mode {
+	case reservationcontroller.GarbageOn, reservationcontroller.GarbageDryRun, reservationcontroller.GarbageOff:
+		return nil
+	}
+	return fmt.Errorf("--garbage-collection=%s: want on, dry-run or off", o.mode)
 }

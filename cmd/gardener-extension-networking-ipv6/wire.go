@@ -6,11 +6,8 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/netip"
-	"time"
 
 	extensionswebhook "github.com/gardener/gardener/extensions/pkg/webhook"
 	webhookcmd "github.com/gardener/gardener/extensions/pkg/webhook/cmd"
@@ -19,13 +16,8 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/charts"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
-	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
 	networkcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/network"
 	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/configmap"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/pool"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/ula"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/controlplane"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
@@ -38,38 +30,19 @@ const (
 	reservationControllerName = "reservation"
 )
 
-// The ConfigMaps in the extension's own namespace with what the backends of the seed hold.
-const (
-	poolLedger = "ipv6-pool-ledger"
-	ulaLedger  = "ipv6-ula-ledger"
-)
-
 // runtimeArgs is what the controllers and webhooks are made from, once the flags are read.
 type runtimeArgs struct {
-	options   *options
-	images    map[string]string
-	reservers []reservation.Reserver
+	options *options
+	images  map[string]string
 }
 
-// prepare makes what several controllers and webhooks need. This is the only place that picks adapters.
-func (r *runtimeArgs) prepare(mgr manager.Manager) error {
+// prepare makes what several controllers and webhooks need.
+func (r *runtimeArgs) prepare() error {
 	images, err := findImages()
 	if err != nil {
 		return err
 	}
 	r.images = images
-
-	pools, err := readPools(r.options.config.loaded.Pools)
-	if err != nil {
-		return err
-	}
-	store := func(name string) reservation.Store {
-		return configmap.New(mgr.GetAPIReader(), mgr.GetClient(), r.namespace(), name)
-	}
-	r.reservers = []reservation.Reserver{
-		pool.New(store(poolLedger), pools, time.Now),
-		ula.New(store(ulaLedger), rand.Reader, time.Now),
-	}
 	return nil
 }
 
@@ -95,10 +68,15 @@ func (r *runtimeArgs) addReservation(ctx context.Context, mgr manager.Manager) e
 	if r.namespace() == "" {
 		return errors.New("the reservation controller keeps its ledgers in the extension's own namespace: set --webhook-config-namespace or --leader-election-namespace")
 	}
+	backends, err := r.backends(mgr)
+	if err != nil {
+		return err
+	}
 	return reservationcontroller.AddToManager(ctx, mgr, reservationcontroller.Options{
 		Config:     r.options.config.loaded,
 		Namespace:  r.namespace(),
-		Reservers:  r.reservers,
+		Backends:   backends,
+		Garbage:    r.options.garbage.mode,
 		Controller: r.options.reservation.Completed().Options(),
 	})
 }
@@ -133,30 +111,4 @@ func findImages() (map[string]string, error) {
 		images[name] = image.String()
 	}
 	return images, nil
-}
-
-// readPools turns the validated configuration into the backend's terms.
-func readPools(configured []configv1alpha1.Pool) ([]reservation.Pool, error) {
-	var pools []reservation.Pool
-	for _, c := range configured {
-		p := reservation.Pool{Name: c.Name}
-		for _, text := range c.Prefixes {
-			cidr, err := netip.ParsePrefix(text)
-			if err != nil {
-				return nil, fmt.Errorf("pool %q: %w", c.Name, err)
-			}
-			p.Prefixes = append(p.Prefixes, cidr)
-			if p.MinBits == 0 || cidr.Bits() < p.MinBits {
-				p.MinBits = cidr.Bits()
-			}
-		}
-		if c.MinPrefixLength != nil {
-			p.MinBits = int(*c.MinPrefixLength)
-		}
-		if c.MaxPrefixLength != nil {
-			p.MaxBits = int(*c.MaxPrefixLength)
-		}
-		pools = append(pools, p)
-	}
-	return pools, nil
 }

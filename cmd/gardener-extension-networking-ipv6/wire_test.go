@@ -5,16 +5,12 @@
 package main
 
 import (
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	. "github.com/onsi/gomega/gstruct"
-
-	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
 func TestFindImages(t *testing.T) {
@@ -32,19 +28,6 @@ func TestFindImages(t *testing.T) {
 	g.Expect(findImages()).To(Equal(map[string]string{
 		"ipv6-agent": "registry.example.org/agent:v7", "ipv6-ipam-controller": built["ipv6-ipam-controller"],
 	}))
-}
-
-func TestReadPools(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(readPools([]configv1alpha1.Pool{
-		{Name: "a", Prefixes: []string{"2001:db8:8000::/36", "2001:db8::/34"}, MaxPrefixLength: new(int32(112))},
-		{Name: "b", Prefixes: []string{"2001:db9::/32"}, MinPrefixLength: new(int32(48)), MaxPrefixLength: new(int32(120))},
-	})).To(Equal([]reservation.Pool{
-		{Name: "a", Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:8000::/36"), netip.MustParsePrefix("2001:db8::/34")}, MinBits: 34, MaxBits: 112},
-		{Name: "b", Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db9::/32")}, MinBits: 48, MaxBits: 120},
-	}))
-	_, err := readPools([]configv1alpha1.Pool{{Name: "a", Prefixes: []string{"x"}}})
-	g.Expect(err).To(MatchError(HavePrefix(`pool "a": `)))
 }
 
 func TestConfigurationIsRequiredAndChecked(t *testing.T) {

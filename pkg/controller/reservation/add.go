@@ -11,8 +11,10 @@
 package reservation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
@@ -43,7 +45,11 @@ const (
 
 	defaultGarbageInterval = 10 * time.Minute
 	defaultGarbageAge      = time.Hour
+	defaultKeepInterval    = 10 * time.Minute
 )
+
+// holderField indexes the reservations by their owner without the attempt.
+const holderField = "holder"
 
 // Options of the controller.
 type Options struct {
@@ -51,10 +57,16 @@ type Options struct {
 	Config *configv1alpha1.ControllerConfiguration
 	// Namespace is the extension's own namespace. Released prefixes wait there for the end of their quarantine.
 	Namespace string
-	// Reservers are the backends, in the order in which they are asked.
-	Reservers []reservation.Reserver
+	// Backends in the order in which they are asked.
+	Backends []reservation.Backend
 	// Controller tunes the workers and the backoff.
 	Controller controller.Options
+	// Garbage says what becomes of prefixes that nobody wants; they are freed if it is empty.
+	Garbage GarbageMode
+	// KeepInterval is how often a service is asked whether it still holds what is bound; ten minutes if zero.
+	KeepInterval time.Duration
+	// MeterInterval is how often the backends are asked how full they are; a minute if zero.
+	MeterInterval time.Duration
 	// GarbageInterval is how often allocations that nobody wants are looked for; ten minutes if zero. One is freed when it is
 	// older than GarbageAge, an hour if zero, and was seen in three sweeps.
 	GarbageInterval, GarbageAge time.Duration
@@ -66,15 +78,16 @@ func (o *Options) complete() error {
 	switch {
 	case o.Config == nil:
 		return fmt.Errorf("%s: no configuration", ControllerName)
+	case !slices.Contains([]GarbageMode{"", GarbageOn, GarbageDryRun, GarbageOff}, o.Garbage):
+		return fmt.Errorf("%s: garbage collection %q: want %s, %s or %s", ControllerName, o.Garbage, GarbageOn, GarbageDryRun, GarbageOff)
 	case o.Namespace == "":
 		return fmt.Errorf("%s: the extension's own namespace is not known", ControllerName)
 	}
-	if o.GarbageInterval == 0 {
-		o.GarbageInterval = defaultGarbageInterval
-	}
-	if o.GarbageAge == 0 {
-		o.GarbageAge = defaultGarbageAge
-	}
+	o.Garbage = cmp.Or(o.Garbage, GarbageOn)
+	o.GarbageInterval = cmp.Or(o.GarbageInterval, defaultGarbageInterval)
+	o.GarbageAge = cmp.Or(o.GarbageAge, defaultGarbageAge)
+	o.KeepInterval = cmp.Or(o.KeepInterval, defaultKeepInterval)
+	o.MeterInterval = cmp.Or(o.MeterInterval, defaultMeterInterval)
 	return nil
 }
 
@@ -99,16 +112,35 @@ type kit struct {
 	live     client.Reader
 	recorder events.EventRecorder
 	now      func() time.Time
+
+	accounts  *accounts
+	inventory *inventory
+	fill      *fill
 }
 
 // AddToManager adds the controllers to the manager. Its scheme must know Gardener's extension types and this project's.
-func AddToManager(_ context.Context, mgr manager.Manager, opts Options) error {
+func AddToManager(ctx context.Context, mgr manager.Manager, opts Options) error {
 	if err := opts.complete(); err != nil {
 		return err
 	}
 	k := &kit{
 		Options: opts, client: mgr.GetClient(), live: mgr.GetAPIReader(),
 		recorder: mgr.GetEventRecorder("networking-ipv6-" + ControllerName), now: time.Now,
+		accounts: newAccounts(opts.Backends, mgr.GetAPIReader()), inventory: newInventory(),
+	}
+	k.fill = &fill{kit: k, usages: map[string][]reservation.Usage{}}
+	byHolder := func(obj client.Object) []string {
+		r, ok := obj.(*v1alpha1.PrefixReservation)
+		if !ok {
+			return nil
+		}
+		return []string{holderOf(r).Key()}
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.PrefixReservation{}, holderField, byHolder); err != nil {
+		return fmt.Errorf("indexing the PrefixReservations: %w", err)
+	}
+	if err := k.inventory.watch(ctx, mgr.GetCache()); err != nil {
+		return err
 	}
 	if err := k.addShoots(mgr); err != nil {
 		return fmt.Errorf("adding controller %s: %w", ControllerName, err)
@@ -116,8 +148,10 @@ func AddToManager(_ context.Context, mgr manager.Manager, opts Options) error {
 	if err := k.addQuarantine(mgr); err != nil {
 		return fmt.Errorf("adding controller %s: %w", QuarantineControllerName, err)
 	}
-	if err := mgr.Add(&garbageCollector{kit: k, seen: map[string]int{}}); err != nil {
-		return fmt.Errorf("adding the garbage collector: %w", err)
+	for _, runnable := range []manager.Runnable{newGarbageCollector(k), k.fill} {
+		if err := mgr.Add(runnable); err != nil {
+			return fmt.Errorf("adding %T: %w", runnable, err)
+		}
 	}
 	return registerMetrics(k)
 }
@@ -143,7 +177,7 @@ func (k *kit) addShoots(mgr manager.Manager) error {
 		Watches(&v1alpha1.PrefixReservation{}, byNamespace).
 		Watches(&extensionsv1alpha1.Cluster{}, byName).
 		Watches(&corev1.Namespace{}, byName).
-		Complete(&shootReconciler{kit: k})
+		Complete(&shootReconciler{kit: k, rounds: rounds{interval: k.KeepInterval, now: k.now, due: map[types.UID]time.Time{}}})
 }
 
 func (k *kit) addQuarantine(mgr manager.Manager) error {

@@ -30,34 +30,34 @@ func TestDecide(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		change func(*gathered)
-		action action
+		action reservation.Action
 		reason string
 	}{
-		"living":                                        {func(*gathered) {}, ensure, "there is an Infrastructure"},
-		"Shoot deleted, Infrastructure not yet":         {func(g *gathered) { g.cluster.Shoot.DeletionTimestamp = &now }, ensure, "there is an Infrastructure"},
-		"Infrastructure deleted, not gone":              {func(g *gathered) { g.infra.DeletionTimestamp = &now }, keep, "the Infrastructure is being deleted and may still use the prefixes"},
-		"no Cluster yet":                                {func(g *gathered) { g.cluster = nil }, keep, "there is no Cluster yet"},
-		"namespace deleted, Infrastructure still there": {func(g *gathered) { g.namespace.DeletionTimestamp = &now }, keep, "the namespace is being deleted, but the Infrastructure is still there"},
-		"Infrastructure gone, Shoot living":             {func(g *gathered) { g.infra = nil }, keep, "there is no Infrastructure, but the Shoot lives"},
-		"Infrastructure gone, Shoot deleted":            {func(g *gathered) { g.infra = nil; g.cluster.Shoot.DeletionTimestamp = &now }, release, "the Shoot is being deleted and the Infrastructure is gone"},
-		"Infrastructure gone, namespace deleted":        {func(g *gathered) { g.infra = nil; g.namespace.DeletionTimestamp = &now }, release, "the namespace is being deleted and the Infrastructure is gone"},
-		"Infrastructure and Cluster gone":               {func(g *gathered) { g.infra, g.cluster = nil, nil }, release, "Infrastructure and Cluster are gone"},
+		"living":                                        {func(*gathered) {}, reservation.Ensure, "there is an Infrastructure"},
+		"Shoot deleted, Infrastructure not yet":         {func(g *gathered) { g.cluster.Shoot.DeletionTimestamp = &now }, reservation.Ensure, "there is an Infrastructure"},
+		"Infrastructure deleted, not gone":              {func(g *gathered) { g.infra.DeletionTimestamp = &now }, reservation.Keep, "the Infrastructure is being deleted and may still use the prefixes"},
+		"no Cluster yet":                                {func(g *gathered) { g.cluster = nil }, reservation.Keep, "there is no Cluster yet"},
+		"namespace deleted, Infrastructure still there": {func(g *gathered) { g.namespace.DeletionTimestamp = &now }, reservation.Keep, "the namespace is being deleted, but the Infrastructure is still there"},
+		"Infrastructure gone, Shoot living":             {func(g *gathered) { g.infra = nil }, reservation.Keep, "there is no Infrastructure, but the Shoot lives"},
+		"Infrastructure gone, Shoot deleted":            {func(g *gathered) { g.infra = nil; g.cluster.Shoot.DeletionTimestamp = &now }, reservation.Release, "the Shoot is being deleted and the Infrastructure is gone"},
+		"Infrastructure gone, namespace deleted":        {func(g *gathered) { g.infra = nil; g.namespace.DeletionTimestamp = &now }, reservation.Release, "the namespace is being deleted and the Infrastructure is gone"},
+		"Infrastructure and Cluster gone":               {func(g *gathered) { g.infra, g.cluster = nil, nil }, reservation.Release, "Infrastructure and Cluster are gone"},
 		"Infrastructure to be migrated": {func(g *gathered) {
 			g.infra.Annotations = map[string]string{v1beta1constants.GardenerOperation: v1beta1constants.GardenerOperationMigrate}
-		}, migrate, "the Infrastructure is being migrated"},
+		}, reservation.Migrate, "the Infrastructure is being migrated"},
 		"Infrastructure migrated and deleted": {func(g *gathered) {
 			g.infra.Status.LastOperation = &gardencorev1beta1.LastOperation{Type: gardencorev1beta1.LastOperationTypeMigrate}
 			g.infra.DeletionTimestamp = &now
-		}, migrate, "the Infrastructure is being migrated"},
+		}, reservation.Migrate, "the Infrastructure is being migrated"},
 		"Shoot migrating, Infrastructure and namespace on their way out": {func(g *gathered) {
 			g.infra, g.namespace.DeletionTimestamp = nil, &now
 			g.cluster.Shoot.Status.LastOperation = &gardencorev1beta1.LastOperation{Type: gardencorev1beta1.LastOperationTypeMigrate}
-		}, migrate, "the Shoot is being migrated"},
+		}, reservation.Migrate, "the Shoot is being migrated"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := living()
 			tc.change(g)
-			action, reason := decide(g)
+			action, reason := reservation.Decide(g.facts())
 			NewWithT(t).Expect([]any{action, reason}).To(Equal([]any{tc.action, tc.reason}))
 		})
 	}

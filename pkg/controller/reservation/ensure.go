@@ -8,15 +8,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
@@ -28,7 +29,7 @@ const backendAdopted = infrastructure.BackendAdopted
 
 // ensure makes the reservations that the plan requests, drives each as far as it goes and publishes what is known. One
 // that does not get on does not hold up the others.
-func (r *shootReconciler) ensure(ctx context.Context, g *gathered) error {
+func (r *shootReconciler) ensure(ctx context.Context, g *gathered, t tenant) error {
 	shoot := infrastructure.Of(g.cluster.Shoot, g.cluster.Seed, g.reservations)
 	if shoot.PlanErr != nil {
 		r.event(g.infra, corev1.EventTypeWarning, "InvalidRanges", "Plan", "%v", shoot.PlanErr)
@@ -36,7 +37,7 @@ func (r *shootReconciler) ensure(ctx context.Context, g *gathered) error {
 	}
 	var errs []error
 	for _, request := range shoot.Plan.Requests {
-		if err := r.ensureOne(ctx, g, shoot.Plan, request); err != nil {
+		if err := r.ensureOne(ctx, g, t, shoot.Plan, request); err != nil {
 			errs = append(errs, fmt.Errorf("%s (%s): %w", request.Range, request.Family, err))
 		}
 	}
@@ -44,8 +45,8 @@ func (r *shootReconciler) ensure(ctx context.Context, g *gathered) error {
 	return errors.Join(errs...)
 }
 
-func (r *shootReconciler) ensureOne(ctx context.Context, g *gathered, p plan.Plan, request plan.Request) error {
-	object, err := r.intent(ctx, g, request)
+func (r *shootReconciler) ensureOne(ctx context.Context, g *gathered, t tenant, p plan.Plan, request plan.Request) error {
+	object, err := r.intent(ctx, g, t, request)
 	if err != nil {
 		return err
 	}
@@ -55,39 +56,32 @@ func (r *shootReconciler) ensureOne(ctx context.Context, g *gathered, p plan.Pla
 	}
 	switch {
 	case record.Phase == reservation.Bound:
-		return r.keepBound(ctx, g, object, record)
+		return r.keepBound(ctx, g, t, object, record)
 	case record.Phase == reservation.Releasing || object.DeletionTimestamp != nil:
 		// Deleted before it was bound, or by a shoot that was on its way out: finish that, then begin anew.
-		if err := r.releaseOne(ctx, object); err != nil {
+		if err := r.releaseOne(ctx, t, object); err != nil {
 			return err
 		}
 		return reservation.Errorf(reservation.Wait, "the reservation was deleted and is made anew")
 	}
-	err = r.drive(ctx, g, p, object, record)
+	err = r.drive(ctx, g, t, p, object, record)
 	if err != nil {
-		err = errors.Join(err, r.report(ctx, object, err))
+		err = errors.Join(err, r.report(ctx, g, object, err))
 	}
 	return err
 }
 
 // intent returns the reservation of the request, creating it if there is none: from here on it is on record that the shoot
 // wants a prefix, before anybody is asked for one.
-func (r *shootReconciler) intent(ctx context.Context, g *gathered, request plan.Request) (*v1alpha1.PrefixReservation, error) {
-	wanted := r.newReservation(g, request)
+func (r *shootReconciler) intent(ctx context.Context, g *gathered, t tenant, request plan.Request) (*v1alpha1.PrefixReservation, error) {
+	wanted, err := r.newReservation(g, t, request)
+	if err != nil {
+		return nil, err
+	}
 	for _, existing := range g.own() {
-		if existing.Name != wanted.Name {
-			continue
+		if existing.Name == wanted.Name {
+			return existing, r.revisit(ctx, g, t, existing, wanted)
 		}
-		asked := fmt.Sprintf("%s/%d/%d", wanted.Spec.Scope, wanted.Spec.PrefixLength, wanted.Spec.PublishedLength)
-		if existing.Spec.PrefixLength != wanted.Spec.PrefixLength || existing.Spec.PublishedLength != wanted.Spec.PublishedLength ||
-			existing.Spec.Scope != wanted.Spec.Scope {
-			if last, _ := r.told.Swap(existing.UID, asked); last == asked {
-				return existing, r.regain(ctx, existing)
-			}
-			r.event(existing, corev1.EventTypeWarning, "SizeChanged", "Keep",
-				"the Shoot now asks for %s/%d, but a reservation is never resized: %s stays", wanted.Spec.Scope, wanted.Spec.PrefixLength, existing.Status.Allocated)
-		}
-		return existing, r.regain(ctx, existing)
 	}
 	if err := r.client.Create(ctx, wanted); err != nil {
 		if apierrors.IsAlreadyExists(err) {
@@ -100,10 +94,37 @@ func (r *shootReconciler) intent(ctx context.Context, g *gathered, request plan.
 	return &g.reservations[len(g.reservations)-1], nil
 }
 
-func (r *shootReconciler) newReservation(g *gathered, request plan.Request) *v1alpha1.PrefixReservation {
+// revisit compares an intent with what the Shoot asks for by now. What is bound, or published, stays as it is; else it is made
+// anew.
+func (r *shootReconciler) revisit(ctx context.Context, g *gathered, t tenant, existing, wanted *v1alpha1.PrefixReservation) error {
+	resized := existing.Spec.Scope != wanted.Spec.Scope ||
+		existing.Spec.PrefixLength != wanted.Spec.PrefixLength || existing.Spec.PublishedLength != wanted.Spec.PublishedLength
+	moved := existing.Spec.Backend != wanted.Spec.Backend || existing.Spec.Pool != wanted.Spec.Pool
+	phase := existing.Status.Phase
+	_, published := infrastructure.PublishedBefore(g.cluster.Shoot, infrastructure.KeyOf(existing))
+	settled := published || phase == v1alpha1.PhaseBound || phase == v1alpha1.PhaseReleasing || existing.DeletionTimestamp != nil
+	if (resized || moved) && !settled {
+		if err := r.releaseOne(ctx, t, existing); err != nil {
+			return err
+		}
+		return reservation.Errorf(reservation.Retry, "the Shoot asks for something else by now, and nothing was bound: the reservation is made anew")
+	}
+	if asked := fmt.Sprintf("%s/%d/%d", wanted.Spec.Scope, wanted.Spec.PrefixLength, wanted.Spec.PublishedLength); resized {
+		if last, _ := r.told.Swap(existing.UID, asked); last != asked {
+			r.event(existing, corev1.EventTypeWarning, "SizeChanged", "Keep",
+				"the Shoot now asks for %s/%d, but a reservation is never resized: %s stays", wanted.Spec.Scope, wanted.Spec.PrefixLength, existing.Status.Allocated)
+		}
+	}
+	return r.regain(ctx, existing)
+}
+
+func (r *shootReconciler) newReservation(g *gathered, t tenant, request plan.Request) (*v1alpha1.PrefixReservation, error) {
 	shoot := g.cluster.Shoot
 	wanted := &v1alpha1.PrefixReservation{
-		ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace.Name, Finalizers: []string{v1alpha1.FinalizerReservation}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: g.namespace.Name, Finalizers: []string{v1alpha1.FinalizerReservation},
+			Annotations: map[string]string{annotationRegion: t.place.Region},
+		},
 		Spec: v1alpha1.PrefixReservationSpec{
 			Range:           v1alpha1.RangeName(request.Range),
 			Family:          v1alpha1.IPFamily(request.Family.String()),
@@ -116,101 +137,64 @@ func (r *shootReconciler) newReservation(g *gathered, request plan.Request) *v1a
 		},
 	}
 	wanted.Name = nameOf(&wanted.Spec)
-	return wanted
+	config, err := helper.DecodeNetworkConfig(shoot.Spec.Networking.ProviderConfig)
+	if err != nil {
+		return nil, fmt.Errorf("the Shoot's spec.networking.providerConfig: %w", err)
+	}
+	if config != nil && config.IPAM != nil && request.Scope == plan.Global {
+		wanted.Spec.Backend, wanted.Spec.Pool = ptr.Deref(config.IPAM.Backend, ""), ptr.Deref(config.IPAM.Pool, "")
+	}
+	return wanted, nil
 }
 
 // drive takes a reservation that is not bound as far as it goes.
-func (r *shootReconciler) drive(ctx context.Context, g *gathered, p plan.Plan, object *v1alpha1.PrefixReservation, record reservation.Record) error {
+func (r *shootReconciler) drive(ctx context.Context, g *gathered, t tenant, p plan.Plan, object *v1alpha1.PrefixReservation, record reservation.Record) error {
 	key := infrastructure.KeyOf(object)
-	request, err := r.requestOf(ctx, g, p, object)
+	request, err := r.requestOf(g, p, object)
 	if err != nil {
 		return err
 	}
 	reported, isReported := infrastructure.Reported(&g.infra.Status, key)
 	if published, ok := infrastructure.PublishedBefore(g.cluster.Shoot, key); ok {
-		return r.restore(ctx, p, object, record, request, inUse{published: published, reported: isReported && reported == published})
+		return r.restore(ctx, t, p, object, record, request, inUse{published: published, reported: isReported && reported == published})
 	}
 	var unfit error
-	if record.Phase == reservation.Pending && isReported {
-		ours, err := r.heldSomewhere(ctx, object, request)
+	if isReported && adoptable(object, record) {
+		// What a backend holds for a reservation that knows nothing of it, one that was removed by force and made anew, is what
+		// we once wrote into the Infrastructure ourselves.
+		_, ours, err := r.holder(ctx, t, object, record, request)
 		if err != nil {
 			return err
 		}
 		if unfit = p.Adoptable(key, reported); unfit == nil && !ours {
-			return (&journal{r.kit, object}).Save(ctx, reservation.Record{Phase: reservation.Bound, Backend: backendAdopted, Prefix: reported})
+			return (&journal{r.kit, object}).Save(ctx, reservation.Record{
+				Phase: reservation.Bound, Backend: backendAdopted, Prefix: reported, Attempt: record.Attempt,
+			})
 		}
 	}
-
-	reserver, err := r.reserverFor(record, request, reported, unfit)
+	chosen, request, err := r.choose(t, record, request)
 	if err != nil {
+		return unserved(err, request, reported, unfit)
+	}
+	if err := r.begin(ctx, t, chosen); err != nil {
 		return err
 	}
-	protocol := r.protocol(reserver, object)
-	_, err = protocol.Ensure(ctx, record, request)
+	_, err = r.protocol(chosen.reserver, object).Ensure(ctx, record, request)
 	return err
-}
-
-// heldSomewhere tells whether a backend holds a prefix for a reservation that knows nothing of it: one that was removed by force
-// and made anew. What the Infrastructure then reports is what we once wrote there ourselves.
-func (r *shootReconciler) heldSomewhere(ctx context.Context, object *v1alpha1.PrefixReservation, request reservation.Request) (bool, error) {
-	reserver, ok := reservation.Select(r.Reservers, request)
-	if !ok {
-		return false, nil
-	}
-	held, err := reserver.Lookup(ctx, ownerOf(object))
-	if err != nil {
-		return false, fmt.Errorf("looking up what %s holds: %w", reserver.Name(), err)
-	}
-	return len(held) > 0, nil
 }
 
 func (k *kit) protocol(reserver reservation.Reserver, object *v1alpha1.PrefixReservation) *reservation.Protocol {
-	return &reservation.Protocol{Reserver: reserver, Journal: &journal{k, object}, Owner: ownerOf(object), Failpoint: k.Failpoint}
+	return &reservation.Protocol{
+		Reserver: reserver, Journal: &journal{k, object}, Owner: ownerOf(object), Seed: k.Config.SeedName, Failpoint: k.Failpoint,
+	}
 }
 
-func (r *shootReconciler) requestOf(ctx context.Context, g *gathered, p plan.Plan, object *v1alpha1.PrefixReservation) (reservation.Request, error) {
-	avoid, err := r.avoid(ctx, g, p, object)
+func (r *shootReconciler) requestOf(g *gathered, p plan.Plan, object *v1alpha1.PrefixReservation) (reservation.Request, error) {
+	avoid, err := r.avoid(g, p, object)
 	return reservation.Request{
 		Key: infrastructure.KeyOf(object), Scope: plan.Scope(object.Spec.Scope), Bits: int(object.Spec.PrefixLength),
-		Pool: object.Spec.Pool, Avoid: avoid,
+		Backend: object.Spec.Backend, Pool: object.Spec.Pool, Avoid: avoid,
 	}, err
-}
-
-// reserverFor is the backend that was asked before, else the first that serves the request.
-func (r *shootReconciler) reserverFor(record reservation.Record, request reservation.Request, reported netip.Prefix, unfit error) (reservation.Reserver, error) {
-	if record.Backend != "" {
-		if reserver, ok := reservation.Named(r.Reservers, record.Backend); ok {
-			return reserver, nil
-		}
-		return nil, reservation.Errorf(reservation.Invalid, "backend %q, which was asked for the prefix, is not configured any more", record.Backend)
-	}
-	if reserver, ok := reservation.Select(r.Reservers, request); ok {
-		return reserver, nil
-	}
-	if unfit != nil {
-		return nil, reservation.Errorf(reservation.Invalid, "the infrastructure provider reports %s, which does not do, and no pool is configured: %w", reported, unfit)
-	}
-	return nil, reservation.Errorf(reservation.Wait,
-		"waiting for the infrastructure provider to report an %s range for %s: no pool is configured for %s prefixes on this seed",
-		request.Family, request.Range, request.Scope)
-}
-
-// keepBound mends what may have come loose around a bound reservation.
-func (r *shootReconciler) keepBound(ctx context.Context, g *gathered, object *v1alpha1.PrefixReservation, record reservation.Record) error {
-	if object.DeletionTimestamp != nil {
-		r.warnHeld(g)
-	}
-	reserver, ok := reservation.Named(r.Reservers, record.Backend)
-	if !ok {
-		return nil // adopted, or its pool was taken out of the configuration: the shoot keeps it
-	}
-	err := reserver.Claim(ctx, reservation.Allocation{
-		Owner: ownerOf(object), ID: record.ID, Prefix: record.Prefix, Since: object.CreationTimestamp.UTC(),
-	})
-	if reservation.KindOf(err) == reservation.Conflict {
-		r.event(object, corev1.EventTypeWarning, "Lost", "Verify", "%s is published, but %s gave it away: %v", record.Prefix, record.Backend, err)
-	}
-	return err
 }
 
 // regain takes the reservation of a shoot that came back under control again: its finalizer was dropped when it left.
@@ -228,7 +212,7 @@ func (r *shootReconciler) regain(ctx context.Context, object *v1alpha1.PrefixRes
 }
 
 // report writes into the reservation why it does not get on. Only what changed is written: the write wakes us.
-func (r *shootReconciler) report(ctx context.Context, object *v1alpha1.PrefixReservation, cause error) error {
+func (r *shootReconciler) report(ctx context.Context, g *gathered, object *v1alpha1.PrefixReservation, cause error) error {
 	kind := reservation.KindOf(cause)
 	next := object.DeepCopy()
 	switch {
@@ -252,6 +236,7 @@ func (r *shootReconciler) report(ctx context.Context, object *v1alpha1.PrefixRes
 	*object = *next
 	if kind.Failed() {
 		r.event(next, corev1.EventTypeWarning, string(kind), "Reserve", "%v", cause)
+		r.event(g.infra, corev1.EventTypeWarning, string(kind), "Reserve", "%s: %v", object.Name, cause)
 	}
 	return nil
 }

@@ -9,101 +9,220 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
-// sweeps in a row that must see an allocation without an owner before it is freed.
-const sweeps = 3
+// GarbageMode says what becomes of prefixes that nobody wants.
+type GarbageMode string
 
-// garbageCollector frees what backends hold for owners that are no more: a controller that died, or lost a race, between a
-// shoot's deletion and the backend's answer leaves such behind. It is slow on purpose, and in doubt does nothing.
+// The modes of the collection of garbage.
+const (
+	// GarbageOn frees it.
+	GarbageOn GarbageMode = "on"
+	// GarbageDryRun tells of it, in the log and the metrics.
+	GarbageDryRun GarbageMode = "dry-run"
+	// GarbageOff does not look.
+	GarbageOff GarbageMode = "off"
+)
+
+// listPage is how many objects are read from the API server at a time.
+const listPage = 500
+
+// garbageCollector frees what backends hold for owners that are no more (reservation.Sweeper decides what that is), and removes
+// the tombstones of shoots whose new seed has taken their prefixes over.
 type garbageCollector struct {
 	*kit
-	// seen counts the sweeps in a row that saw an allocation without an owner, by backend, owner and prefix.
-	seen map[string]int
+	sweeper reservation.Sweeper
+	// absent counts the sweeps in a row that saw nothing held of what a moved shoot's tombstone stands for.
+	absent map[client.ObjectKey]int
 }
+
+func newGarbageCollector(k *kit) *garbageCollector {
+	return &garbageCollector{kit: k, absent: map[client.ObjectKey]int{}, sweeper: reservation.Sweeper{
+		Home:  reservation.Home{GardenID: k.Config.GardenID, Seed: k.Config.SeedName},
+		Grace: k.GarbageAge, Sweeps: sweeps, DryRun: k.Garbage == GarbageDryRun, Now: k.now,
+	}}
+}
+
+// sweeps in a row that must agree before anything is freed.
+const sweeps = 3
 
 // NeedLeaderElection keeps the sweeps to one process.
 func (c *garbageCollector) NeedLeaderElection() bool { return true }
 
 // Start sweeps until the context ends.
 func (c *garbageCollector) Start(ctx context.Context) error {
+	if c.Garbage == GarbageOff {
+		return nil
+	}
 	ticker := time.NewTicker(c.GarbageInterval)
 	defer ticker.Stop()
-	logger := log.FromContext(ctx).WithName("prefixgarbage")
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 			if err := c.sweep(ctx); err != nil {
-				logger.Error(err, "Sweep failed, nothing more is freed in this one")
+				log.FromContext(ctx).WithName("prefixgarbage").Error(err, "What could not be listed was left alone in this sweep")
 			}
 		}
 	}
 }
 
 func (c *garbageCollector) sweep(ctx context.Context) error {
-	// First what is held, then who wants it: an owner that comes in between is seen.
-	type held struct {
-		reserver    reservation.Reserver
-		allocations []reservation.Allocation
-	}
-	var all []held
-	for _, reserver := range c.Reservers {
-		allocations, err := reserver.List(ctx, c.Config.GardenID)
+	var (
+		held     []reservation.Reserver
+		listings []*listing
+	)
+	for _, b := range c.accounts.backends {
+		reserver, err := c.everywhere(ctx, b)
 		if err != nil {
-			return fmt.Errorf("listing what %s holds: %w", reserver.Name(), err)
+			return err
 		}
-		all = append(all, held{reserver, allocations})
+		if reserver == nil {
+			continue // no shoot whose credentials could be used
+		}
+		l := &listing{Reserver: reserver, backend: b}
+		listings, held = append(listings, l), append(held, l)
 	}
-	wanted, err := c.wanted(ctx)
-	if err != nil {
-		return err
+	report, err := c.sweeper.Sweep(ctx, held, c.wanted)
+	c.tell(ctx, report)
+	for _, l := range listings {
+		if buried := c.exhume(ctx, l); buried != nil {
+			log.FromContext(ctx).Error(buried, "Cannot remove tombstones of shoots that have moved", "backend", l.Name())
+		}
 	}
-	if len(wanted) == 0 {
-		return nil // an empty seed, or an API server that has forgotten: do nothing
-	}
+	return err
+}
 
-	seen := map[string]int{}
-	for _, h := range all {
-		for _, a := range h.allocations {
-			if wanted[ownerWithoutAttempt(a.Owner)] {
-				continue
-			}
-			id := h.reserver.Name() + " " + a.Owner.Key() + " " + a.Prefix.String()
-			seen[id] = c.seen[id] + 1
-			if seen[id] < sweeps || c.now().Sub(a.Since) < c.GarbageAge {
-				continue
-			}
-			if err := h.reserver.Release(ctx, a); err != nil {
-				return fmt.Errorf("freeing %s, which nobody wants: %w", a.Prefix, err)
-			}
-			log.FromContext(ctx).Info("Freed a prefix that nobody wants", "prefix", a.Prefix, "backend", h.reserver.Name(), "owner", a.Owner.Key())
-			garbageFreed.WithLabelValues(h.reserver.Name()).Inc()
+// everywhere is the backend in all accounts that there are.
+func (c *garbageCollector) everywhere(ctx context.Context, b reservation.Backend) (reservation.Reserver, error) {
+	if !b.PerShoot {
+		return c.accounts.open(b, tenant{})
+	}
+	all, err := c.crowd(ctx, b)
+	if all == nil {
+		return nil, err
+	}
+	return all, err
+}
+
+// tell of what was freed, or would have been.
+func (c *garbageCollector) tell(ctx context.Context, report reservation.Report) {
+	logger := log.FromContext(ctx).WithName("prefixgarbage")
+	for _, g := range report.Freed {
+		logger.Info("Freed a prefix that nobody wants", "prefix", g.Prefix, "backend", g.Backend, "owner", g.Owner.Key(), "sweeps", g.Sweeps)
+		garbageFreed.WithLabelValues(g.Backend).Inc()
+		c.event(&corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Namespace: c.Namespace, Name: c.Namespace}, corev1.EventTypeNormal, "GarbageFreed", "Free",
+			"%s was held in %s for nobody (%s) and is free now", g.Prefix, g.Backend, g.Owner.Key())
+	}
+	for _, g := range report.WouldFree {
+		logger.Info("Would free a prefix that nobody wants, but for the dry run", "prefix", g.Prefix, "backend", g.Backend, "owner", g.Owner.Key(), "sweeps", g.Sweeps)
+	}
+	counts := map[string]int{}
+	for _, found := range [][]reservation.Garbage{report.WouldFree, report.Waiting} {
+		for _, g := range found {
+			counts[g.Backend]++
 		}
 	}
-	c.seen = seen
+	for _, b := range c.accounts.backends {
+		garbageSeen.WithLabelValues(b.Backend).Set(float64(counts[b.Backend]))
+	}
+}
+
+// wanted are the owners that have a reservation, of whatever phase, anywhere in the seed. What is bound, or buried, is sure of its
+// attempt: earlier ones are wanted no more.
+func (c *garbageCollector) wanted(ctx context.Context) (map[reservation.Owner]bool, error) {
+	wanted := map[reservation.Owner]bool{}
+	list := &v1alpha1.PrefixReservationList{}
+	for {
+		// Read past the cache: in doubt an owner lives.
+		if err := c.live.List(ctx, list, client.Limit(listPage), client.Continue(list.Continue)); err != nil {
+			return nil, fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
+		}
+		for i := range list.Items {
+			r := &list.Items[i]
+			owner := holderOf(r)
+			sure := r.Status.Phase == v1alpha1.PhaseBound || r.Status.Phase == v1alpha1.PhaseQuarantined
+			if sure && r.Status.Backend != backendAdopted {
+				owner = ownerOf(r)
+			}
+			wanted[owner] = true
+		}
+		if list.Continue == "" {
+			return wanted, nil
+		}
+	}
+}
+
+// listing remembers what a sweep saw.
+type listing struct {
+	reservation.Reserver
+	backend reservation.Backend
+	listed  map[reservation.Owner][]reservation.Allocation
+}
+
+// List as the Reserver does it.
+func (l *listing) List(ctx context.Context, gardenID string) ([]reservation.Allocation, error) {
+	all, err := l.Reserver.List(ctx, gardenID)
+	if err == nil {
+		l.listed = map[reservation.Owner][]reservation.Allocation{}
+		for _, a := range all {
+			l.listed[a.Owner] = append(l.listed[a.Owner], a)
+		}
+	}
+	return all, err
+}
+
+// exhume removes the tombstones of shoots that moved away as soon as the backend says that another seed has their prefixes, or, in
+// an account that is always listed whole, that nobody has them any more.
+func (c *garbageCollector) exhume(ctx context.Context, l *listing) error {
+	if l.listed == nil || !external(l.backend) || c.Garbage != GarbageOn {
+		return nil
+	}
+	list := &v1alpha1.PrefixReservationList{}
+	if err := c.client.List(ctx, list, client.InNamespace(c.Namespace)); err != nil {
+		return fmt.Errorf("listing the tombstones: %w", err)
+	}
+	for i := range list.Items {
+		tombstone := &list.Items[i]
+		if tombstone.Status.Backend != l.Name() || tombstone.Status.Phase != v1alpha1.PhaseQuarantined || tombstone.Status.QuarantinedUntil != nil {
+			continue
+		}
+		key := client.ObjectKeyFromObject(tombstone)
+		why := ""
+		switch held := l.listed[ownerOf(tombstone)]; {
+		case len(held) > 0 && allElsewhere(held, c.Config.SeedName):
+			why = "another seed holds the prefix: " + held[0].Seed
+		case len(held) > 0 || l.backend.PerShoot:
+			delete(c.absent, key)
+		default:
+			if c.absent[key]++; c.absent[key] >= sweeps {
+				why = "nobody holds the prefix any more"
+			}
+		}
+		if why == "" {
+			continue
+		}
+		if err := c.remove(ctx, tombstone); err != nil {
+			return err
+		}
+		delete(c.absent, key)
+		log.FromContext(ctx).Info("The tombstone of a shoot that moved goes", "prefix", tombstone.Status.Allocated, "shoot", tombstone.Spec.Owner.Shoot, "reason", why)
+	}
 	return nil
 }
 
-// wanted are the owners that have a reservation, of whatever phase, anywhere in the seed.
-func (c *garbageCollector) wanted(ctx context.Context) (map[reservation.Owner]bool, error) {
-	list := &v1alpha1.PrefixReservationList{}
-	if err := c.live.List(ctx, list); err != nil {
-		return nil, fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
+func allElsewhere(held []reservation.Allocation, seed string) bool {
+	for _, a := range held {
+		if a.Seed == "" || a.Seed == seed {
+			return false
+		}
 	}
-	wanted := map[reservation.Owner]bool{}
-	for i := range list.Items {
-		wanted[ownerWithoutAttempt(ownerOf(&list.Items[i]))] = true
-	}
-	return wanted, nil
-}
-
-func ownerWithoutAttempt(o reservation.Owner) reservation.Owner {
-	o.Attempt = 0
-	return o
+	return true
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	extensionscontroller "github.com/gardener/gardener/extensions/pkg/controller"
 	v1beta1constants "github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
@@ -21,6 +22,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
@@ -34,6 +36,15 @@ type gathered struct {
 	cluster *extensionscontroller.Cluster
 	// reservations are all of the namespace, those of a former shoot of this name included.
 	reservations []v1alpha1.PrefixReservation
+	// recheck is after how long to come back although nothing has changed; zero: not.
+	recheck time.Duration
+}
+
+// again asks to come back after a while, if nobody asks for it earlier.
+func (g *gathered) again(after time.Duration) {
+	if g.recheck == 0 || after < g.recheck {
+		g.recheck = after
+	}
 }
 
 // gather reads the namespace live: a reservation is never made, and never given up, on the word of a cache. It returns
@@ -106,28 +117,29 @@ var reservedByGardener = []netip.Prefix{
 // avoid is what a new prefix for the reservation must not overlap: what belongs to the seed, to Gardener, to the shoot itself
 // and to any other reservation of the seed. The backends know what they gave; this is the second line of defence, and the
 // first against ranges that no backend knows.
-func (k *kit) avoid(ctx context.Context, g *gathered, p plan.Plan, self *v1alpha1.PrefixReservation) ([]netip.Prefix, error) {
+func (k *kit) avoid(g *gathered, p plan.Plan, self *v1alpha1.PrefixReservation) (reservation.Avoid, error) {
+	if !k.inventory.synced() {
+		return nil, reservation.Errorf(reservation.Retry, "the reservations of the seed are not all known yet")
+	}
 	avoid := append([]netip.Prefix{}, reservedByGardener...)
 	avoid = append(avoid, p.SeedNetworks...)
 	for _, fixed := range p.Fixed {
 		avoid = append(avoid, fixed)
 	}
 	avoid = append(avoid, g.foreign(p, infrastructure.KeyOf(self))...)
-	list := &v1alpha1.PrefixReservationList{}
-	if err := k.client.List(ctx, list); err != nil {
-		return nil, fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
-	}
-	others := append(list.Items, g.reservations...) // the shoot's own are known better than the cache has them
-	for i := range others {
-		r := &others[i]
-		if sameHolder(r, self) {
-			continue
-		}
-		if allocated, err := netip.ParsePrefix(r.Status.Allocated); err == nil {
+	holder := holderOf(self)
+	for i := range g.reservations { // the shoot's own are known better than the watch has them
+		r := &g.reservations[i]
+		if allocated, err := netip.ParsePrefix(r.Status.Allocated); err == nil && holderOf(r) != holder {
 			avoid = append(avoid, allocated)
 		}
 	}
-	return avoid, nil
+	return func(p netip.Prefix) (netip.Prefix, bool) {
+		if other, overlaps := prefix.OverlapsAny(p, avoid...); overlaps {
+			return other, true
+		}
+		return k.inventory.overlapping(p, holder)
+	}, nil
 }
 
 // foreign are the shoot's other ranges that are no reservations: those that the provider brings, what is published already, and
@@ -160,10 +172,4 @@ func (g *gathered) foreign(p plan.Plan, self plan.Key) []netip.Prefix {
 		}
 	}
 	return found
-}
-
-// sameHolder tells whether two objects stand for the same range of the same shoot: one may be what is left of the other.
-func sameHolder(a, b *v1alpha1.PrefixReservation) bool {
-	return a.Spec.Owner.GardenID == b.Spec.Owner.GardenID && a.Spec.Owner.ShootUID == b.Spec.Owner.ShootUID &&
-		a.Spec.Range == b.Spec.Range && a.Spec.Family == b.Spec.Family
 }

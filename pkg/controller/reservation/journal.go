@@ -46,7 +46,11 @@ func (j *journal) Save(ctx context.Context, record reservation.Record) error {
 			return err
 		}
 		status.Published = published.String()
-		setBound(next, metav1.ConditionTrue, "Bound", fmt.Sprintf("%s holds %s", record.Backend, record.Prefix))
+		message := fmt.Sprintf("%s holds %s", record.Backend, record.Prefix)
+		setBound(next, metav1.ConditionTrue, "Bound", message)
+		if record.Backend != backendAdopted {
+			setHeld(next, metav1.ConditionTrue, reasonVerified, message)
+		}
 	case reservation.Allocating:
 		setBound(next, metav1.ConditionFalse, "Allocating", fmt.Sprintf("asking %s for a /%d", record.Backend, next.Spec.PrefixLength))
 	case reservation.Releasing:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -68,15 +69,23 @@ func (r *quarantineReconciler) unfinished(ctx context.Context, tombstone *v1alph
 // heir is the living reservation that holds what the tombstone stands for: a shoot that migrated away and came back.
 func (r *quarantineReconciler) heir(ctx context.Context, tombstone *v1alpha1.PrefixReservation) (string, error) {
 	list := &v1alpha1.PrefixReservationList{}
-	if err := r.live.List(ctx, list); err != nil {
-		return "", fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
+	if err := r.client.List(ctx, list, client.MatchingFields{holderField: holderOf(tombstone).Key()}); err != nil {
+		return "", fmt.Errorf("listing the PrefixReservations of %s: %w", holderOf(tombstone).Key(), err)
 	}
 	for i := range list.Items {
 		other := &list.Items[i]
+		if other.Namespace == r.Namespace {
+			continue
+		}
+		if err := r.live.Get(ctx, client.ObjectKeyFromObject(other), other); err != nil {
+			if apierrors.IsNotFound(err) {
+				continue
+			}
+			return "", fmt.Errorf("reading PrefixReservation %s: %w", client.ObjectKeyFromObject(other), err)
+		}
 		// A reservation that is marked, or without the finalizer, is what a migration leaves behind: it holds nothing.
 		_, moved := other.Annotations[annotationMoved]
-		if other.Namespace != r.Namespace && sameHolder(other, tombstone) && hasFinalizer(other) && !moved &&
-			other.Status.Phase != v1alpha1.PhaseReleasing && ownerOf(other) == ownerOf(tombstone) {
+		if hasFinalizer(other) && !moved && other.Status.Phase != v1alpha1.PhaseReleasing && ownerOf(other) == ownerOf(tombstone) {
 			return client.ObjectKeyFromObject(other).String(), nil
 		}
 	}
@@ -89,12 +98,14 @@ func (r *quarantineReconciler) end(ctx context.Context, tombstone *v1alpha1.Pref
 		return err
 	}
 	if record.Backend != "" {
-		reserver, ok := reservation.Named(r.Reservers, record.Backend)
-		if !ok {
-			r.event(tombstone, corev1.EventTypeWarning, "NoBackend", "Release", "cannot give back %s: backend %q is not configured any more", record.Prefix, record.Backend)
-			return reservation.Errorf(reservation.Retry, "backend %q is not configured any more", record.Backend)
+		held, err := r.openNamed(record.Backend, tenant{})
+		if err == nil {
+			err = r.protocol(held.reserver, tombstone).FinishRelease(ctx, record)
 		}
-		if err := r.protocol(reserver, tombstone).FinishRelease(ctx, record); err != nil {
+		if err != nil {
+			if kind := reservation.KindOf(err); kind.Failed() {
+				r.event(tombstone, corev1.EventTypeWarning, "ReleaseFailed", "Release", "%s cannot be given back: %v", record.Prefix, err)
+			}
 			return fmt.Errorf("ending the quarantine of %s: %w", record.Prefix, err)
 		}
 	}

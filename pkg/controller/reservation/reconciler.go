@@ -27,26 +27,40 @@ type shootReconciler struct {
 	// told remembers, by the UID of a reservation, of which other size its Shoot was told that it will not get it. An event at every
 	// reconciliation would drown the others.
 	told sync.Map
+	// rounds say when what is bound is verified again.
+	rounds rounds
 }
 
 // Reconcile gathers, decides and applies.
 func (r *shootReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	g, err := r.gather(ctx, request.Name)
-	if err != nil || g == nil {
+	if err != nil {
 		return reconcile.Result{}, err
 	}
-	what, why := decide(g)
+	if g == nil {
+		r.accounts.forget(request.Name)
+		return reconcile.Result{}, nil
+	}
+	what, why := reservation.Decide(g.facts())
 	log.FromContext(ctx).V(1).Info("Decided", "action", what, "reason", why)
 
+	t := r.tenantOf(g)
 	switch what {
-	case ensure:
-		err = errors.Join(r.release(ctx, g.former()), r.ensure(ctx, g))
-	case release:
-		err = r.release(ctx, g.filter(hasFinalizer))
-	case migrate:
-		err = r.migrate(ctx, g.filter(hasFinalizer))
-	case keep:
+	case reservation.Ensure:
+		err = errors.Join(r.release(ctx, t, g.former()), r.ensure(ctx, g, t))
+	case reservation.Release:
+		if err = r.release(ctx, t, g.filter(hasFinalizer)); err == nil {
+			err = r.letSecretGo(ctx, t)
+		}
+	case reservation.Migrate:
+		if err = r.migrate(ctx, t, g.filter(hasFinalizer)); err == nil {
+			err = r.letSecretGo(ctx, t)
+		}
+	case reservation.Keep:
 		r.warnHeld(g)
+	}
+	if err == nil && g.recheck > 0 {
+		return reconcile.Result{RequeueAfter: g.recheck}, nil
 	}
 	return result(err)
 }

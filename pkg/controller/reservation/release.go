@@ -21,10 +21,10 @@ import (
 )
 
 // release gives back the reservations; one that cannot be given back does not keep the others.
-func (k *kit) release(ctx context.Context, objects []*v1alpha1.PrefixReservation) error {
+func (k *kit) release(ctx context.Context, t tenant, objects []*v1alpha1.PrefixReservation) error {
 	var errs []error
 	for _, object := range objects {
-		if err := k.releaseOne(ctx, object); err != nil {
+		if err := k.releaseOne(ctx, t, object); err != nil {
 			errs = append(errs, fmt.Errorf("releasing PrefixReservation %s: %w", client.ObjectKeyFromObject(object), err))
 		}
 	}
@@ -32,18 +32,19 @@ func (k *kit) release(ctx context.Context, objects []*v1alpha1.PrefixReservation
 }
 
 // releaseOne gives back one reservation. Its prefix stays with its owner in the backend until the quarantine is over; what
-// remembers that is a tombstone in the extension's own namespace, for the shoot's goes away. Only then the object may go.
-func (k *kit) releaseOne(ctx context.Context, object *v1alpha1.PrefixReservation) error {
+// remembers that is a tombstone in the extension's own namespace, for the shoot's goes away. Only then the object may go. If it
+// cannot be given back the object stays, and says why.
+func (k *kit) releaseOne(ctx context.Context, t tenant, object *v1alpha1.PrefixReservation) error {
 	if hasFinalizer(object) {
-		if err := k.giveBack(ctx, object); err != nil {
-			return err
+		if err := k.giveBack(ctx, t, object); err != nil {
+			return errors.Join(err, k.reportRelease(ctx, object, err))
 		}
 	}
 	k.fail(reservation.BeforeFinalizer)
 	return k.remove(ctx, object)
 }
 
-func (k *kit) giveBack(ctx context.Context, object *v1alpha1.PrefixReservation) error {
+func (k *kit) giveBack(ctx context.Context, t tenant, object *v1alpha1.PrefixReservation) error {
 	record, err := recordOf(object)
 	if err != nil {
 		return err
@@ -51,26 +52,45 @@ func (k *kit) giveBack(ctx context.Context, object *v1alpha1.PrefixReservation) 
 	if record.Backend == backendAdopted || record.Attempt == 0 {
 		return nil // not ours to give, or nobody was asked yet
 	}
-	reserver, ok := reservation.Named(k.Reservers, record.Backend)
-	if !ok {
-		k.event(object, corev1.EventTypeWarning, "NoBackend", "Release", "cannot give back %s: backend %q is not configured any more", object.Status.Allocated, record.Backend)
-		return reservation.Errorf(reservation.Retry, "backend %q is not configured any more", record.Backend)
-	}
-	protocol := k.protocol(reserver, object)
-	if record, err = protocol.BeginRelease(ctx, record); err != nil {
+	held, err := k.openNamed(record.Backend, t)
+	if err != nil {
 		return err
 	}
-	if !record.Prefix.IsValid() || k.quarantine() <= 0 {
-		return protocol.FinishRelease(ctx, record)
+	var bury reservation.Bury
+	if !held.PerShoot && k.quarantine() > 0 {
+		// In a shoot's own account nobody could end the quarantine: the credentials go with the shoot.
+		until := metav1.NewTime(k.now().Add(k.quarantine()))
+		bury = func(ctx context.Context, record reservation.Record) error {
+			return k.bury(ctx, object, record, &until, "the shoot is gone")
+		}
 	}
-	until := metav1.NewTime(k.now().Add(k.quarantine()))
-	return k.bury(ctx, object, &until, "the shoot is gone")
+	return k.protocol(held.reserver, object).GiveBack(ctx, record, bury)
+}
+
+// reportRelease writes into the reservation why it cannot be given back. Only what changed is written: the write wakes us.
+func (k *kit) reportRelease(ctx context.Context, object *v1alpha1.PrefixReservation, cause error) error {
+	kind, next := reservation.KindOf(cause), object.DeepCopy()
+	setBound(next, metav1.ConditionFalse, string(kind), "the shoot is gone, but the prefix cannot be given back: "+cause.Error())
+	if equality.Semantic.DeepEqual(next.Status, object.Status) {
+		return nil
+	}
+	if err := k.client.Status().Update(ctx, next); err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return nil // somebody else got on; the next run sees
+		}
+		return fmt.Errorf("storing why: %w", err)
+	}
+	*object = *next
+	if kind.Failed() {
+		k.event(object, corev1.EventTypeWarning, "ReleaseFailed", "Release", "%s cannot be given back: %v", object.Status.Allocated, cause)
+	}
+	return nil
 }
 
 // bury makes the tombstone of a reservation. It is made once; a second call leaves the time of the first. It bears no finalizer:
 // what keeps the prefix is the backend's entry, and when a seed is taken down the namespace has to go although nobody is left to
 // take a finalizer away. Whose tombstone is gone has no owner any more, and the garbage collector frees it.
-func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, until *metav1.Time, why string) error {
+func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, record reservation.Record, until *metav1.Time, why string) error {
 	tombstone := &v1alpha1.PrefixReservation{
 		ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: tombstoneName(object)},
 		Spec:       object.Spec,
@@ -86,6 +106,7 @@ func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, unti
 	before := tombstone.Status.DeepCopy()
 	conditions := tombstone.Status.Conditions
 	tombstone.Status = *object.Status.DeepCopy()
+	tombstone.Status.ID, tombstone.Status.Allocated = record.ID, record.Prefix.String()
 	tombstone.Status.Phase, tombstone.Status.Conditions, tombstone.Status.QuarantinedUntil = v1alpha1.PhaseQuarantined, conditions, until
 	if until != nil && before.QuarantinedUntil != nil {
 		tombstone.Status.QuarantinedUntil = before.QuarantinedUntil

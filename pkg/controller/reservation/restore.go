@@ -5,9 +5,10 @@
 package reservation
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
@@ -26,72 +27,81 @@ type inUse struct {
 // or whose reservations were lost. Nothing else may be published for it, whatever the provider reports now and whatever the
 // pools would give.
 func (r *shootReconciler) restore(
-	ctx context.Context, p plan.Plan, object *v1alpha1.PrefixReservation, record reservation.Record, request reservation.Request, used inUse,
+	ctx context.Context, t tenant, p plan.Plan, object *v1alpha1.PrefixReservation, record reservation.Record, request reservation.Request, used inUse,
 ) error {
-	request.Avoid = nil // it is in use: what it overlaps is no reason to take another one
-	reserver, ok, err := r.keeperFor(record, request)
+	holds, ok, err := r.holder(ctx, t, object, record, request)
 	if err != nil {
 		return err
 	}
-	if ok {
-		held, err := reserver.Lookup(ctx, ownerOf(object))
-		if err != nil {
-			return fmt.Errorf("looking up what %s holds: %w", reserver.Name(), err)
-		}
-		if len(held) > 0 {
-			return r.rebind(ctx, object, record, request, reserver, used.published)
-		}
-	}
-
 	whole, cut := origin(&object.Spec, used.published)
-	if !cut || used.reported {
+	switch {
+	case ok && !cut:
+		return reservation.Errorf(reservation.Conflict, "%s is published for this shoot, but %s holds a prefix for it that this is no part of", used.published, holds.Backend.Backend)
+	case ok:
+		if err := r.begin(ctx, t, holds); err != nil {
+			return err
+		}
+		_, err := r.protocol(holds.reserver, object).Restore(ctx, in(holds, record), request, whole)
+		return err
+	case !cut || used.reported:
 		if err := p.Adoptable(request.Key, used.published); err != nil {
 			return reservation.Errorf(reservation.Invalid, "%s is published for this shoot, but does not do: %w", used.published, err)
 		}
-		return (&journal{r.kit, object}).Save(ctx, reservation.Record{Phase: reservation.Bound, Backend: backendAdopted, Prefix: used.published})
+		return (&journal{r.kit, object}).Save(ctx, reservation.Record{
+			Phase: reservation.Bound, Backend: backendAdopted, Prefix: used.published, Attempt: record.Attempt,
+		})
 	}
-	if !ok {
-		return reservation.Errorf(reservation.Invalid, "%s is published for this shoot, but no backend keeps %s prefixes", used.published, request.Scope)
-	}
-	if err := request.Accepts(whole); err != nil {
-		return reservation.Errorf(reservation.Invalid, "%s is published for this shoot, but does not do: %w", used.published, err)
-	}
-	if err := reserver.Claim(ctx, reservation.Allocation{Owner: ownerOf(object), Prefix: whole}); err != nil {
-		return fmt.Errorf("%s is already published for this shoot: %w", used.published, err)
-	}
-	return r.rebind(ctx, object, record, request, reserver, used.published)
+	return r.claim(ctx, t, object, record, request, whole)
 }
 
-// rebind binds what the backend holds for the owner, provided that what is published stays what it is.
-func (r *shootReconciler) rebind(
-	ctx context.Context, object *v1alpha1.PrefixReservation, record reservation.Record, request reservation.Request,
-	reserver reservation.Reserver, published netip.Prefix,
+// claim takes the prefix that the published range was cut from, in the first backend that can hold it.
+func (r *shootReconciler) claim(
+	ctx context.Context, t tenant, object *v1alpha1.PrefixReservation, record reservation.Record, request reservation.Request, whole netip.Prefix,
 ) error {
-	held, err := reserver.Lookup(ctx, ownerOf(object))
-	if err != nil {
-		return fmt.Errorf("looking up what %s holds: %w", reserver.Name(), err)
-	}
-	for _, a := range held {
-		part, err := publishedPart(&object.Spec, reservation.Record{Backend: reserver.Name(), Prefix: a.Prefix})
-		if err != nil || part != published {
-			return reservation.Errorf(reservation.Conflict, "%s is published for this shoot, but %s holds %s for it", published, reserver.Name(), a.Prefix)
+	refused := reservation.Errorf(reservation.Invalid, "%s is published for this shoot, but no backend keeps %s prefixes", whole, request.Scope)
+	for _, b := range claimants(r.candidates(t, record, request), record, whole) {
+		opened, err := r.open(b, t)
+		if err != nil {
+			return err
 		}
+		if err := r.begin(ctx, t, opened); err != nil {
+			return err
+		}
+		record, err = r.protocol(opened.reserver, object).Restore(ctx, in(opened, record), request, whole)
+		if reservation.KindOf(err) != reservation.Invalid {
+			return err // done, or to be tried again right there
+		}
+		refused = err
 	}
-	_, err = r.protocol(reserver, object).Ensure(ctx, record, request)
-	return err
+	return refused
 }
 
-// keeperFor is the backend that was asked before, else the one that keeps prefixes of the kind, also where it has none to give.
-func (r *shootReconciler) keeperFor(record reservation.Record, request reservation.Request) (reservation.Reserver, bool, error) {
-	if record.Backend == "" {
-		reserver, ok := reservation.SelectKeeper(r.Reservers, request)
-		return reserver, ok, nil
+// in is the record as the backend has to see it: one that was asked before and does not hold the prefix leaves no trace in it.
+func in(b backend, record reservation.Record) reservation.Record {
+	if record.Backend == b.Backend.Backend {
+		return record
 	}
-	reserver, ok := reservation.Named(r.Reservers, record.Backend)
-	if !ok {
-		return nil, false, reservation.Errorf(reservation.Invalid, "backend %q, which was asked for the prefix, is not configured any more", record.Backend)
+	return reservation.Record{Phase: reservation.Pending, Attempt: record.Attempt}
+}
+
+// claimants are the backends that may take the prefix, the likeliest first: the one that was asked before; whose own the prefix
+// is; the services; and last those that keep anything.
+func claimants(candidates []reservation.Backend, record reservation.Record, whole netip.Prefix) []reservation.Backend {
+	rank := func(b reservation.Backend) int {
+		switch {
+		case b.Backend == record.Backend:
+			return 0
+		case slices.ContainsFunc(b.Pools, func(p reservation.Pool) bool {
+			return slices.ContainsFunc(p.Prefixes, func(cidr netip.Prefix) bool { return prefix.Covers(cidr, whole) })
+		}):
+			return 1
+		case !b.Keeps:
+			return 2
+		}
+		return 3
 	}
-	return reserver, true, nil
+	slices.SortStableFunc(candidates, func(a, b reservation.Backend) int { return cmp.Compare(rank(a), rank(b)) })
+	return candidates
 }
 
 // origin is the prefix that a published range was cut from. It is false if no backend can have given it: of what backends give,

@@ -136,7 +136,7 @@ func (s *Server) serveIdentity(w http.ResponseWriter, request *http.Request, bod
 			panic(http.ErrAbortHandler)
 		}
 		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"error":"server_error","error_description":%q}`, body) // it repeats what it was sent
+		_, _ = fmt.Fprintf(w, `{"error":"server_error","error_description":%q}`, body) // it repeats what it was sent
 		return true
 	}
 	form, err := url.ParseQuery(string(body))
@@ -152,7 +152,7 @@ func (s *Server) serveIdentity(w http.ResponseWriter, request *http.Request, bod
 	w.Header().Set("Content-Type", "application/json")
 	if !good {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, `{"error":"invalid_grant","error_description":%q}`, body)
+		_, _ = fmt.Fprintf(w, `{"error":"invalid_grant","error_description":%q}`, body)
 		return true
 	}
 	answer := map[string]any{

@@ -205,7 +205,7 @@ func write(w http.ResponseWriter, a answer) {
 	}
 	w.WriteHeader(a.err.status)
 	if a.err.reason == "" { // a proxy on the way
-		fmt.Fprintf(w, "<html><title>%d</title>%s</html>", a.err.status, a.err.message)
+		_, _ = fmt.Fprintf(w, "<html><title>%d</title>%s</html>", a.err.status, a.err.message)
 		return
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{

@@ -130,8 +130,7 @@ func (r *shootReconciler) verify(ctx context.Context, t tenant, b reservation.Ba
 		known := meta.FindStatusCondition(object.Status.Conditions, ConditionHeld)
 		if known == nil || known.Reason != reasonLost {
 			prefixesLost.WithLabelValues(record.Backend, reasonLost).Inc()
-			r.event(object, corev1.EventTypeWarning, reasonLost, "Verify",
-				"%s is published and stays so, but %s has lost it, and it cannot be taken again: %v", record.Prefix, record.Backend, err)
+			r.event(object, corev1.EventTypeWarning, reasonLost, "Verify", "%v; it stays published, and a person has to act", err)
 		}
 		if saved := r.setHeld(ctx, object, metav1.ConditionFalse, reasonLost, err.Error()); saved != nil {
 			return saved

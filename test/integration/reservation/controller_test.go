@@ -29,6 +29,8 @@ import (
 
 	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
 	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/configmap"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/pool"
@@ -46,6 +48,8 @@ type settings struct {
 	Pools     []reservation.Pool
 	// Quarantine of released prefixes.
 	Quarantine time.Duration
+	// Seed on which it runs.
+	Seed string
 	// KillAt is the point of the protocol at which the process kills itself, the first time it gets there.
 	KillAt string
 	// Workers is how many shoots are reconciled at a time.
@@ -56,7 +60,7 @@ type settings struct {
 
 const gardenID = "garden-under-test"
 
-func runController(ctx context.Context, config *rest.Config, set settings, failpoint func(string)) error {
+func runController(ctx context.Context, config *rest.Config, set settings, failpoint func(string), more ...reservation.Backend) error {
 	s, err := newScheme()
 	if err != nil {
 		return err
@@ -73,21 +77,35 @@ func runController(ctx context.Context, config *rest.Config, set settings, failp
 	}
 	err = reservationcontroller.AddToManager(ctx, mgr, reservationcontroller.Options{
 		Config: &configv1alpha1.ControllerConfiguration{
-			GardenID: gardenID, Quarantine: &metav1.Duration{Duration: set.Quarantine},
+			GardenID: gardenID, SeedName: set.Seed, Quarantine: &metav1.Duration{Duration: set.Quarantine},
 		},
-		Namespace: set.Namespace,
-		Reservers: []reservation.Reserver{
-			pool.New(store(poolLedger), set.Pools, time.Now),
-			ula.New(store(ulaLedger), rand.Reader, time.Now),
-		},
+		Namespace:       set.Namespace,
+		Backends:        append(backendsOf(store, set.Pools), more...),
 		Controller:      controller.Options{SkipNameValidation: &skip, MaxConcurrentReconciles: max(set.Workers, 1)},
-		GarbageInterval: set.Garbage, GarbageAge: set.Garbage,
+		GarbageInterval: set.Garbage, GarbageAge: set.Garbage, MeterInterval: time.Second,
 		Failpoint: failpoint,
 	})
 	if err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// backendsOf are those that every seed has.
+func backendsOf(store func(string) reservation.Store, pools []reservation.Pool) []reservation.Backend {
+	ready := func(r reservation.Reserver) func(reservation.Tenant) (reservation.Reserver, error) {
+		return func(reservation.Tenant) (reservation.Reserver, error) { return r, nil }
+	}
+	return []reservation.Backend{
+		{
+			Offer: reservation.Offer{Backend: pool.Name, Type: pool.Name, Scope: plan.Global, Family: prefix.IPv6, Pools: pools, Keeps: true},
+			Open:  ready(pool.New(store(poolLedger), pools, time.Now)),
+		},
+		{
+			Offer: reservation.Offer{Backend: ula.Name, Type: ula.Name, Scope: plan.Private, Family: prefix.IPv6},
+			Open:  ready(ula.New(store(ulaLedger), rand.Reader, time.Now)),
+		},
+	}
 }
 
 // controllerMain is the main function of a controller process.
@@ -173,11 +191,11 @@ func (p *process) waitKilled(t *testing.T) {
 }
 
 // startHere runs a controller in this process until the test ends or the returned function is called.
-func startHere(t *testing.T, set settings, failpoint func(string)) (stop func()) {
+func startHere(t *testing.T, set settings, failpoint func(string), more ...reservation.Backend) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- runController(ctx, rest.CopyConfig(env.Config), set, failpoint) }()
+	go func() { done <- runController(ctx, rest.CopyConfig(env.Config), set, failpoint, more...) }()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -194,7 +212,7 @@ func startHere(t *testing.T, set settings, failpoint func(string)) (stop func())
 }
 
 func poolOf(name string, prefixes ...string) []reservation.Pool {
-	p := reservation.Pool{Name: name, MinBits: 128, MaxBits: 120}
+	p := reservation.Pool{Name: name, Family: prefix.IPv6, MinBits: 128, MaxBits: 120}
 	for _, text := range prefixes {
 		cidr := netip.MustParsePrefix(text)
 		p.Prefixes = append(p.Prefixes, cidr)

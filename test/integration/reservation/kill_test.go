@@ -21,7 +21,7 @@ import (
 
 // F1, F2, F5, F7: the controller dies on its way to a bound prefix, again at every start, until it is let through. There is
 // one prefix a range, the first of the pool, and when the shoot is gone there is none.
-func TestKilledWhileReserving(t *testing.T) {
+func TestF1F2F5F7KilledWhileReserving(t *testing.T) {
 	for name, point := range map[string]string{
 		"F1 after the intent": reservation.AfterIntent, "F2 after Allocating": reservation.AfterAllocating,
 		"F5 after the allocation": reservation.AfterAllocate, "F7 before Bound": reservation.BeforeBind,
@@ -54,7 +54,7 @@ func TestKilledWhileReserving(t *testing.T) {
 }
 
 // F7: somebody else changes the reservation between the allocation and the write of Bound.
-func TestConflictWhenBoundIsStored(t *testing.T) {
+func TestF7ConflictWhenBoundIsStored(t *testing.T) {
 	w := newWorld(t)
 	s := w.newShoot(demo)
 	conflicts := 0
@@ -73,7 +73,7 @@ func TestConflictWhenBoundIsStored(t *testing.T) {
 }
 
 // F8: two controllers without a leader, working on the same fifty shoots. No two prefixes overlap, and none is lost.
-func TestTwoReplicasHammering(t *testing.T) {
+func TestF8TwoReplicasHammering(t *testing.T) {
 	w := newWorld(t)
 	set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/56", "2001:db8:1::/60"), Workers: 8, Garbage: time.Second}
 	startProcess(t, set)
@@ -111,7 +111,7 @@ func TestTwoReplicasHammering(t *testing.T) {
 }
 
 // Two controllers that both die at every step in turn, in the middle of twenty shoots.
-func TestTwoReplicasKilledOverAndOver(t *testing.T) {
+func TestF8TwoReplicasKilledOverAndOver(t *testing.T) {
 	w := newWorld(t)
 	set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/56"), Workers: 4}
 	const n = 20
@@ -143,7 +143,7 @@ func TestTwoReplicasKilledOverAndOver(t *testing.T) {
 }
 
 // F15: the shoot is deleted while the controller lies dead, with or without a prefix that is not yet on record.
-func TestDeletedWhileAllocating(t *testing.T) {
+func TestF15DeletedWhileAllocating(t *testing.T) {
 	for name, tc := range map[string]struct {
 		point string
 		left  []string
@@ -177,7 +177,7 @@ func TestDeletedWhileAllocating(t *testing.T) {
 }
 
 // F18: the controller dies between the tombstone and the finalizer.
-func TestKilledBeforeTheFinalizerGoes(t *testing.T) {
+func TestF18KilledBeforeTheFinalizerGoes(t *testing.T) {
 	w := newWorld(t)
 	set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), Quarantine: time.Hour}
 	s := w.newShoot(demo)
@@ -201,7 +201,7 @@ func TestKilledBeforeTheFinalizerGoes(t *testing.T) {
 }
 
 // F20: a shoot of the same name is created as soon as the first is gone, before its reservations are.
-func TestRecreatedUnderItsName(t *testing.T) {
+func TestF20RecreatedUnderItsName(t *testing.T) {
 	w := newWorld(t)
 	set := settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48"), Quarantine: time.Hour}
 	first := w.newShoot(demo)

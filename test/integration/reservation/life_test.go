@@ -32,7 +32,7 @@ func TestAdoptsWhatTheProviderReports(t *testing.T) {
 	s.Eventually(s.phase("nodes-ipv6")).Should(Equal(v1alpha1.PhasePending))
 	infra := s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, &networking{Nodes: []string{"2001:db8:a::/56"}})
 	w.Expect(infra.Status.LastOperation.Description).To(ContainSubstring(
-		"services (IPv6): waiting for the infrastructure provider to report an IPv6 range for services: no pool is configured for Global prefixes on this seed"))
+		"services (IPv6): waiting for the infrastructure provider to report an IPv6 range for services: no IPAM backend serves a /64 (IPv6, Global) for services: pool: it has no pools"))
 	s.Eventually(s.phase("nodes-ipv6")).Should(Equal(v1alpha1.PhaseBound))
 	nodes := s.get("nodes-ipv6")
 	w.Expect([]string{nodes.Status.Backend, nodes.Status.Allocated, nodes.Status.Published}).To(Equal(
@@ -309,7 +309,7 @@ func TestTellsOnceOfASizeThatChanged(t *testing.T) {
 }
 
 // F19: somebody takes the reservation away by force, or the prefix.
-func TestTamperedWith(t *testing.T) {
+func TestF19TamperedWith(t *testing.T) {
 	w := newWorld(t)
 	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
 	s := w.newShoot(demo)
@@ -337,7 +337,7 @@ func TestTamperedWith(t *testing.T) {
 		return l.Claim(reservation.Allocation{Owner: thief, Prefix: p, Since: time.Now()})
 	})).To(Succeed())
 	s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil) // wakes the controller
-	w.Eventually(s.events).Should(ContainElement(ContainSubstring("Lost: 2001:db8::/64 is published, but pool gave it away")))
+	w.Eventually(s.events).Should(ContainElement(ContainSubstring("Lost: 2001:db8::/64 is published, but pool does not hold it for this seed: 2001:db8::/64 overlaps 2001:db8::/64, which v1/garden-under-test/thief/nodes-ipv6/1 holds; it stays published, and a person has to act")))
 	w.Expect(s.get("nodes-ipv6").Status.Allocated).To(Equal("2001:db8::/64"), "a published range is never replaced")
 }
 
@@ -348,7 +348,7 @@ func TestCollectsGarbage(t *testing.T) {
 	store := w.store(poolLedger)
 	for i, owner := range []reservation.Owner{
 		{GardenID: gardenID, ShootUID: "nobody", Range: "nodes-ipv6", Attempt: 1},
-		{GardenID: "another garden", ShootUID: "somebody", Range: "nodes-ipv6", Attempt: 1},
+		{GardenID: "another-garden", ShootUID: "somebody", Range: "nodes-ipv6", Attempt: 1},
 	} {
 		p := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 0, 0, 0xff, byte(i)}), 64)
 		w.Expect(store.Update(wctx, func(l *reservation.Ledger) error {

@@ -22,9 +22,9 @@ func TestMetrics(t *testing.T) {
 	w.Eventually(func() []string { return figures(w) }).Should(ContainElements(
 		`networking_ipv6_reservations{backend="pool",phase="Bound",range="nodes"} 1`,
 		`networking_ipv6_reservations{backend="pool",phase="Bound",range="services"} 1`,
-		fmt.Sprintf(`networking_ipv6_pool_capacity_addresses{pool="public"} %g`, float64(1<<34)*float64(1<<34)),
-		fmt.Sprintf(`networking_ipv6_pool_free_addresses{pool="public"} %g`, 14*float64(1<<32)*float64(1<<32)),
-		`networking_ipv6_pool_largest_free_prefix_length{pool="public"} 61`,
+		fmt.Sprintf(`networking_ipv6_pool_capacity_addresses{backend="pool",pool="public"} %g`, float64(1<<34)*float64(1<<34)),
+		fmt.Sprintf(`networking_ipv6_pool_free_addresses{backend="pool",pool="public"} %g`, 14*float64(1<<32)*float64(1<<32)),
+		`networking_ipv6_pool_largest_free_prefix_length{backend="pool",pool="public"} 61`,
 	))
 }
 

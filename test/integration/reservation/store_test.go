@@ -31,7 +31,7 @@ func TestPoolConformance(t *testing.T) {
 			}
 			return again(), again
 		},
-		Scope: plan.Global, Bits: 64, Foreign: netip.MustParsePrefix("2001:db8:0:ffff::/64"),
+		Scope: plan.Global, Bits: 64, Pools: []string{"public"}, Foreign: netip.MustParsePrefix("2001:db8:0:ffff::/64"), Idempotent: true,
 	})
 }
 
@@ -42,7 +42,7 @@ func TestULAConformance(t *testing.T) {
 			again := func() reservation.Reserver { return ula.New(w.store(ulaLedger), rand.Reader, time.Now) }
 			return again(), again
 		},
-		Scope: plan.Private, Bits: 64, Foreign: netip.MustParsePrefix("fdff:ffff:ffff::/64"),
+		Scope: plan.Private, Bits: 64, Foreign: netip.MustParsePrefix("fdff:ffff:ffff::/64"), Idempotent: true,
 	})
 }
 

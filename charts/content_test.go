@@ -62,6 +62,33 @@ func TestComponentConfiguration(t *testing.T) {
 			{Name: "other", Prefixes: []string{"2001:db8:2000::/36"}, MaxPrefixLength: ptr.To[int32](120)},
 		}))
 	})
+	t.Run("backends arrive in their order", func(t *testing.T) {
+		g := NewWithT(t)
+		config := configOf(t, "extension-values.yaml")
+		g.Expect(config.SeedName).To(Equal("seed"))
+		var names []string
+		for _, b := range config.Backends {
+			names = append(names, string(b.Type)+" "+b.Name)
+		}
+		g.Expect(names).To(Equal([]string{"openstack neutron", "aws vpc", "gcp compute", "clusterapi metal", "ironcore iron", "ironcore elsewhere"}))
+		g.Expect(config.Backends[1]).To(Equal(configv1alpha1.Backend{
+			Name: "vpc", Type: configv1alpha1.BackendAWS, SecretName: ptr.To("vpc-ipam"), Region: ptr.To("eu-central-1"), Endpoint: ptr.To("https://ec2.eu-central-1.api.aws"),
+			Pools: []configv1alpha1.BackendPool{{
+				Name: "nodes", ID: "ipam-pool-0123456789abcdef0", MinPrefixLength: 44, MaxPrefixLength: 60,
+				Selector: configv1alpha1.Selector{Ranges: []string{"nodes", "pods"}},
+			}},
+		}))
+	})
+	t.Run("the operator may name the seed", func(t *testing.T) {
+		objects := decode(t, render(t, charts.ExtensionPath, "networking-ipv6", namespace, map[string]any{
+			"config":   map[string]any{"seedName": "mine", "poolsPerSeed": map[string]any{"mine": []any{map[string]any{"name": "a", "prefixes": []any{"2001:db8::/36"}}}}},
+			"gardener": map[string]any{"seed": map[string]any{"name": "gardenlets"}},
+		}))
+		config, err := helper.Decode([]byte(find[*corev1.ConfigMap](t, objects).Data["config.yaml"]))
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		NewWithT(t).Expect(config.SeedName).To(Equal("mine"))
+		NewWithT(t).Expect(config.Pools).To(HaveLen(1))
+	})
 	t.Run("a seed that is not named has the common pools only", func(t *testing.T) {
 		objects := decode(t, render(t, charts.ExtensionPath, "networking-ipv6", namespace, map[string]any{
 			"config":   map[string]any{"poolsPerSeed": map[string]any{"one": []any{map[string]any{"name": "a", "prefixes": []any{"2001:db8::/36"}}}}},

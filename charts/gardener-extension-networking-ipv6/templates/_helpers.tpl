@@ -31,8 +31,15 @@ clientConnection:
 {{- with .Values.config.gardenID | default .Values.gardener.garden.clusterIdentity }}
 gardenID: {{ . | quote }}
 {{- end }}
+{{- with .Values.config.seedName | default .Values.gardener.seed.name }}
+seedName: {{ . | quote }}
+{{- end }}
 {{- with include "networking-ipv6.pools" . | fromYamlArray }}
 pools:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.config.backends }}
+backends:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.config.quarantine }}
@@ -46,6 +53,12 @@ featureGates:
 
 {{/* The pools of all seeds, and those of this seed, as a YAML list. */}}
 {{- define "networking-ipv6.pools" -}}
-{{- $seed := .Values.gardener.seed.name | default "" -}}
+{{- $seed := .Values.config.seedName | default .Values.gardener.seed.name | default "" -}}
 {{- concat .Values.config.pools (get .Values.config.poolsPerSeed $seed | default list) | toYaml -}}
+{{- end -}}
+
+{{/* YAML takes an unquoted on or off for a truth value. */}}
+{{- define "networking-ipv6.garbageCollection" -}}
+{{- $mode := .Values.controllers.reservation.garbageCollection -}}
+{{- if kindIs "bool" $mode }}{{ ternary "on" "off" $mode }}{{ else }}{{ $mode }}{{ end -}}
 {{- end -}}

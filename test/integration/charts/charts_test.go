@@ -36,6 +36,7 @@ const (
 	admissionUser      = "system:serviceaccount:" + admissionNamespace + ":gardener-extension-admission-ipv6"
 	virtualUser        = "system:serviceaccount:kube-system:extension-admission-ipv6"
 	shootNamespace     = "shoot--dev--one"
+	ipamNamespace      = "ipam"
 )
 
 func render(t *testing.T, path, namespace string, values map[string]any) []*unstructured.Unstructured {
@@ -68,13 +69,22 @@ func install(t *testing.T, c client.Client, objects []*unstructured.Unstructured
 
 func TestChartsInstall(t *testing.T) {
 	env := envtest.Start(t, envtest.WithScheme(gardenerkubernetes.AddSeedSchemeToScheme), envtest.WithGardenerCRDs())
-	for _, name := range []string{extensionNamespace, admissionNamespace} {
+	for _, name := range []string{extensionNamespace, admissionNamespace, ipamNamespace} {
 		if err := env.Client.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	noVPA := map[string]any{"enabled": false} // its definition is none of a bare API server's
-	install(t, env.Client, render(t, charts.ExtensionPath, extensionNamespace, map[string]any{"vpa": noVPA, "imageVectorOverwrite": map[string]any{"images": []any{}}}))
+	install(t, env.Client, render(t, charts.ExtensionPath, extensionNamespace, map[string]any{
+		"vpa": noVPA, "imageVectorOverwrite": map[string]any{"images": []any{}},
+		"config": map[string]any{"backends": []any{
+			map[string]any{"name": "metal", "type": "clusterapi", "namespace": ipamNamespace, "pools": []any{
+				map[string]any{"name": "rack", "id": "InClusterPrefixPool/rack"}, map[string]any{"name": "site", "id": "GlobalInClusterPrefixPool/site"},
+			}},
+			map[string]any{"name": "iron", "type": "ironcore", "namespace": ipamNamespace, "pools": []any{map[string]any{"name": "public", "id": "parent"}}},
+		}},
+		"secrets": map[string]any{"account": map[string]any{"key": "text"}},
+	}))
 	install(t, env.Client, render(t, charts.AdmissionRuntimePath, admissionNamespace, map[string]any{"vpa": noVPA, "kubeconfig": "text"}))
 	install(t, env.Client, render(t, charts.AdmissionApplicationPath, admissionNamespace, map[string]any{
 		"gardener": map[string]any{"virtualCluster": map[string]any{"enabled": false}},
@@ -97,6 +107,8 @@ func testPermissions(t *testing.T, c client.Client) {
 		own        = "ipv6.networking.extensions.gardener.cloud"
 		webhooks   = "admissionregistration.k8s.io"
 		leases     = "coordination.k8s.io"
+		clusterAPI = "ipam.cluster.x-k8s.io"
+		ironCore   = "ipam.ironcore.dev"
 	)
 	allowed := []access{
 		{extensionUser, "patch", extensions, "networks", "status", shootNamespace, "one"},
@@ -109,6 +121,14 @@ func testPermissions(t *testing.T, c client.Client) {
 		{extensionUser, "create", "apps", "deployments", "", shootNamespace, ""},
 		{extensionUser, "get", "", "secrets", "", shootNamespace, "shoot-access"},
 		{extensionUser, "list", "", "secrets", "", extensionNamespace, ""},
+		{extensionUser, "patch", "", "secrets", "", shootNamespace, "cloudprovider"},
+		{extensionUser, "get", "", "secrets", "", extensionNamespace, "account"},
+		{extensionUser, "create", clusterAPI, "ipaddressclaims", "", ipamNamespace, ""},
+		{extensionUser, "create", clusterAPI, "ipaddresses", "", ipamNamespace, ""},
+		{extensionUser, "get", clusterAPI, "inclusterprefixpools", "", ipamNamespace, "rack"},
+		{extensionUser, "get", clusterAPI, "globalinclusterprefixpools", "", "", "site"},
+		{extensionUser, "list", clusterAPI, "ipaddresses", "", "", ""},
+		{extensionUser, "delete", ironCore, "prefixes", "", ipamNamespace, "one"},
 		{extensionUser, "patch", webhooks, "mutatingwebhookconfigurations", "", "", "gardener-extension-networking-ipv6"},
 		{extensionUser, "update", leases, "leases", "", extensionNamespace, "gardener-extension-heartbeat"},
 		{extensionUser, "update", leases, "leases", "", extensionNamespace, "gardener-extension-networking-ipv6-leader-election"},
@@ -128,6 +148,11 @@ func testPermissions(t *testing.T, c client.Client) {
 		{extensionUser, "update", leases, "leases", "", extensionNamespace, "another"},
 		{extensionUser, "create", "rbac.authorization.k8s.io", "clusterroles", "", "", ""},
 		{extensionUser, "create", "", "pods", "", shootNamespace, ""},
+		{extensionUser, "create", clusterAPI, "ipaddressclaims", "", shootNamespace, ""},
+		{extensionUser, "patch", clusterAPI, "ipaddresses", "", ipamNamespace, "one"},
+		{extensionUser, "get", clusterAPI, "inclusterprefixpools", "", ipamNamespace, "another"},
+		{extensionUser, "update", clusterAPI, "globalinclusterprefixpools", "", "", "site"},
+		{extensionUser, "list", ironCore, "prefixes", "", "", ""},
 		{extensionUser, "get", "", "nodes", "", "", "one"},
 
 		{admissionUser, "list", "", "secrets", "", extensionNamespace, ""},

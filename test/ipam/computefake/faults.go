@@ -92,6 +92,16 @@ func (s *Server) Use(path, user string) {
 // Remove an address, as a person does by hand.
 func (s *Server) Remove(path string) { s.set(func() { delete(s.addresses, path) }) }
 
+// Describe changes a description, which the service does not allow.
+func (s *Server) Describe(path, text string) {
+	s.set(func() { s.addresses[path].description = text })
+}
+
+// Label puts labels on an address, as a person does.
+func (s *Server) Label(path string, labels map[string]string) {
+	s.set(func() { s.addresses[path].labels = labels; s.addresses[path].print++ })
+}
+
 // ForgetRequests lets the request IDs be forgotten, as the service does after a while.
 func (s *Server) ForgetRequests() { s.set(func() { s.requests = map[string]string{} }) }
 

@@ -1,0 +1,160 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package openstack
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+)
+
+const (
+	// networkTries is how often a network is looked for that others remove at the same time.
+	networkTries = 3
+	// forgotten is the age at which an empty network is taken for what a crash has left behind.
+	forgotten = time.Minute
+)
+
+// onNetwork runs f on the network of the owner's shoot for a pool. If it makes nothing there, the network goes again.
+func (r *Reserver) onNetwork(ctx context.Context, owner reservation.Owner, poolID string,
+	f func(networkID string) (reservation.Allocation, error),
+) (reservation.Allocation, error) {
+	for try := 1; ; try++ {
+		n, err := r.ensureNetwork(ctx, owner, poolID)
+		if err != nil {
+			return reservation.Allocation{}, err
+		}
+		a, err := f(n.ID)
+		if typeOf(err) == networkNotFound && try < networkTries {
+			continue // the shoot's last reservation was given back meanwhile, and the network with it
+		}
+		if err != nil && reservation.KindOf(err).Failed() {
+			r.drop(ctx, n.ID, owner)
+		}
+		return a, err
+	}
+}
+
+// ensureNetwork finds or makes the network. Two that were made at once, or after an answer was lost, are told apart by their
+// age: the oldest is kept by all who look.
+func (r *Reserver) ensureNetwork(ctx context.Context, owner reservation.Owner, poolID string) (networks.Network, error) {
+	for try := 1; ; try++ {
+		found, err := r.findNetworks(ctx, owner, networks.ListOpts{Name: networkName(owner, poolID)})
+		switch {
+		case err != nil:
+			return networks.Network{}, err
+		case len(found) > 0:
+			for _, superfluous := range found[1:] {
+				r.drop(ctx, superfluous.ID, owner)
+			}
+			return found[0], nil
+		case try == networkTries:
+			return networks.Network{}, reservation.Errorf(reservation.Retry, "a network that was made does not show up")
+		}
+		if _, err := r.createNetwork(ctx, networkName(owner, poolID), networkMark(owner, poolID)); err != nil {
+			return networks.Network{}, err
+		}
+	}
+}
+
+// findNetworks returns those of the owner's shoot, the oldest first.
+func (r *Reserver) findNetworks(ctx context.Context, owner reservation.Owner, options networks.ListOpts) ([]networks.Network, error) {
+	found, err := r.listNetworks(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	found = slices.DeleteFunc(found, func(n networks.Network) bool { return !ours(n, owner) })
+	slices.SortFunc(found, func(a, b networks.Network) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return found, nil
+}
+
+// tidy removes networks of the owner's shoot on which nothing was made for a while: somebody died before he could. It is no
+// harm if it fails, and none if somebody is about to use one: he makes another.
+func (r *Reserver) tidy(ctx context.Context, owner reservation.Owner) {
+	for _, pool := range r.pools {
+		id, err := r.poolID(ctx, pool)
+		if err != nil {
+			continue
+		}
+		found, err := r.findNetworks(ctx, owner, networks.ListOpts{Name: networkName(owner, id)})
+		if err != nil {
+			return
+		}
+		for _, n := range found {
+			if len(n.Subnets) == 0 && time.Since(n.UpdatedAt) > forgotten {
+				r.drop(ctx, n.ID, owner)
+			}
+		}
+	}
+}
+
+// drop removes a network of the shoot's if it is empty. Neutron deletes a network together with its subnets: what was read
+// must still hold when it does, hence the revision, which every new subnet raises.
+func (r *Reserver) drop(ctx context.Context, id string, owner reservation.Owner) {
+	n, err := r.getNetwork(ctx, id)
+	if err == nil && ours(*n, owner) && len(n.Subnets) == 0 && n.RevisionNumber > 0 {
+		_ = r.deleteNetwork(ctx, *n)
+	}
+}
+
+// Release deletes the subnet, and the network with it if it was the last one there.
+func (r *Reserver) Release(ctx context.Context, a reservation.Allocation) error {
+	return again(func() error { return r.release(ctx, a) })
+}
+
+func (r *Reserver) release(ctx context.Context, a reservation.Allocation) error {
+	id, err := r.idOf(ctx, a)
+	if err != nil || id == "" {
+		return err
+	}
+	s, err := r.getSubnet(ctx, id)
+	switch {
+	case answered(err, http.StatusNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !marked(*s, a.Owner):
+		return reservation.Errorf(reservation.Conflict, "subnet %s is not held by %s but by %q", s.ID, a.Owner.Key(), s.Description)
+	case s.CIDR != a.Prefix.String():
+		return reservation.Errorf(reservation.Conflict, "subnet %s is %s, not %s", s.ID, s.CIDR, a.Prefix)
+	}
+	n, err := r.getNetwork(ctx, s.NetworkID)
+	switch {
+	case answered(err, http.StatusNotFound):
+		return nil
+	case err != nil:
+		return err
+	case ours(*n, a.Owner) && len(n.Subnets) == 1 && n.RevisionNumber > 0:
+		// One call for both: nobody can die in between and leave an empty network.
+		return r.deleteNetwork(ctx, *n)
+	}
+	return r.deleteSubnet(ctx, *s)
+}
+
+// idOf is the subnet's UUID, or that of the owner's subnet with this prefix if the allocation does not know it or it is gone,
+// or empty.
+func (r *Reserver) idOf(ctx context.Context, a reservation.Allocation) (string, error) {
+	if isUUID(a.ID) {
+		return a.ID, nil
+	}
+	own, err := r.find(ctx, a.Owner)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range own {
+		if s.CIDR == a.Prefix.String() {
+			return s.ID, nil
+		}
+	}
+	return "", nil
+}

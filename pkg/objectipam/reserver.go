@@ -81,11 +81,11 @@ func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, reques
 	defer cancel()
 
 	var full []string
-	note := func(pool string, err error) bool {
+	note := func(err error) bool {
 		if reservation.KindOf(err) != reservation.Exhausted {
 			return false
 		}
-		full = append(full, fmt.Sprintf("%s: %v", pool, err))
+		full = append(full, err.Error())
 		return true
 	}
 	earlier, err := r.find(ctx, owner)
@@ -94,14 +94,14 @@ func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, reques
 	}
 	if earlier != nil {
 		object, err := r.await(ctx, owner, earlier)
-		if !note(earlier.Pool, err) {
+		if !note(err) {
 			return r.settled(object, owner, err)
 		}
 		full = nil // it is asked again below, with the others
 	}
 	for _, pool := range pools {
 		object, err := r.from(ctx, owner, request, pool)
-		if !note(pool.Name, err) {
+		if !note(err) {
 			return r.settled(object, owner, err)
 		}
 	}
@@ -160,7 +160,7 @@ func (r *Reserver) from(ctx context.Context, owner reservation.Owner, request re
 	case err != nil:
 		return nil, reservation.Errorf(reservation.Invalid, "pool %s: %w", pool.Name, err)
 	case !ok:
-		return nil, reservation.Errorf(reservation.Exhausted, "every /%d that is free overlaps something that is in use elsewhere", bits)
+		return nil, reservation.Errorf(reservation.Exhausted, "pool %s: every /%d that is free overlaps something that is in use elsewhere", pool.Name, bits)
 	}
 	ask.Prefix = cut
 	return r.place(ctx, owner, ask)

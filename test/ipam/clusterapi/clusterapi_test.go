@@ -77,8 +77,9 @@ func newPlace(t *testing.T, kind string, cidrs ...string) objects.Place {
 		clusterRole = "Rights for GlobalInClusterPrefixPools, beside those in the namespace"
 	}
 	return objects.Place{
-		Config: objects.User(t, env, namespace, "ipam/clusterapi.md", "Rights in the namespace of the claims", clusterRole),
-		Pools:  pools,
+		Namespace: namespace,
+		Config:    objects.User(t, env, namespace, "ipam/clusterapi.md", "Rights in the namespace of the claims", clusterRole),
+		Pools:     pools,
 		Open: func(name string, pools []reservation.Pool, home reservation.Home, patience time.Duration, c client.Client) (reservation.Reserver, error) {
 			return clusterapi.New(name, clusterapi.Config{Namespace: namespace, Patience: patience}, pools, home, c)
 		},
@@ -133,4 +134,3 @@ func take(t *testing.T, namespace, pool string, p netip.Prefix) {
 	}
 	t.Fatalf("the provider does not give %s to anybody", p)
 }
-

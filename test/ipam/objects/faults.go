@@ -151,7 +151,7 @@ func (s Site) exhausted(t *testing.T) {
 	before := place.Objects(t)
 	_, err := ensure(t.Context(), &journals[2], owners[2], r, Request("first"), nil)
 	g.Expect(reservation.KindOf(err)).To(gomega.Equal(reservation.Exhausted))
-	g.Expect(err).To(gomega.MatchError(gomega.ContainSubstring("no room for a /64 (IPv6, Global) for pods: first: ")))
+	g.Expect(err).To(gomega.MatchError(gomega.ContainSubstring("no room for a /64 (IPv6, Global) for pods: pool first: ")))
 	t.Log(err)
 	g.Expect(place.Objects(t)).To(gomega.Equal(before), "what was refused is withdrawn")
 
@@ -174,6 +174,6 @@ func (s Site) nextPool(t *testing.T) {
 	g.Expect(first.Prefix.Overlaps(second.Prefix)).To(gomega.BeFalse())
 	_, err = ensure(t.Context(), &journals[2], Owner("c"), r, Request("first", "second"), nil)
 	g.Expect(reservation.KindOf(err)).To(gomega.Equal(reservation.Exhausted))
-	g.Expect(err).To(gomega.MatchError(gomega.And(gomega.ContainSubstring("first: "), gomega.ContainSubstring("; second: "))))
+	g.Expect(err).To(gomega.MatchError(gomega.And(gomega.ContainSubstring(": pool first: "), gomega.ContainSubstring("; pool second: "))))
 	g.Expect(place.Objects(t)).To(gomega.HaveLen(2))
 }

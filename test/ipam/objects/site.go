@@ -36,6 +36,8 @@ type Site struct {
 
 // Place is a namespace of an IPAM.
 type Place struct {
+	// Namespace of the objects.
+	Namespace string
 	// Config of a user who has the rights that the docs give.
 	Config *rest.Config
 	// Open makes the backend.

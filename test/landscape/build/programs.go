@@ -84,10 +84,11 @@ func Plugins() []Program {
 	return []Program{plugin("main/ptp"), plugin("main/bridge"), plugin("main/loopback"), plugin("ipam/host-local"), plugin("meta/portmap")}
 }
 
-// Binaries are what the integration, IPAM and node tests run: real API servers, foreign IPAMs, and the reference plugins.
+// Binaries are what the integration, IPAM and node tests run: real API servers, Kubernetes' garbage collector, foreign IPAMs, and
+// the reference plugins.
 func Binaries() []Program {
-	programs := append([]Program{etcd(), kubernetes("kube-apiserver"), kubernetes("kubectl"), gardener("gardener-apiserver"),
-		gardener("gardener-resource-manager")}, ipam()...)
+	programs := append([]Program{etcd(), kubernetes("kube-apiserver"), kubernetes("kube-controller-manager"), kubernetes("kubectl"),
+		gardener("gardener-apiserver"), gardener("gardener-resource-manager")}, ipam()...)
 	return append(programs, Plugins()...)
 }
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/helper"
 	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
@@ -27,10 +27,18 @@ const (
 	ulaLedger  = "ipv6-ula-ledger"
 )
 
-// backends makes the backends of the configuration, in the order in which they are asked. This is the only place that picks
+// seed is where the extension runs.
+type seed struct {
+	client client.Client
+	// live reads past the client's cache.
+	live client.Reader
+	// namespace of the extension.
+	namespace string
+}
+
+// backendsOf makes the backends of a configuration, in the order in which they are asked. This is the only place that picks
 // adapters.
-func (r *runtimeArgs) backends(mgr manager.Manager) ([]reservation.Backend, error) {
-	config := r.options.config.loaded
+func backendsOf(config *configv1alpha1.ControllerConfiguration, in seed) ([]reservation.Backend, error) {
 	offers, err := helper.Offers(config)
 	if err != nil {
 		return nil, err
@@ -44,11 +52,11 @@ func (r *runtimeArgs) backends(mgr manager.Manager) ([]reservation.Backend, erro
 		var b reservation.Backend
 		switch offer.Type {
 		case helper.BackendPool:
-			b = ready(offer, pool.New(r.ledger(mgr, poolLedger), offer.Pools, time.Now))
+			b = ready(offer, pool.New(in.ledger(poolLedger), offer.Pools, time.Now))
 		case helper.BackendULA:
-			b = ready(offer, ula.New(r.ledger(mgr, ulaLedger), rand.Reader, time.Now))
+			b = ready(offer, ula.New(in.ledger(ulaLedger), rand.Reader, time.Now))
 		default:
-			if b, err = r.service(mgr, offer, configured[offer.Backend]); err != nil {
+			if b, err = serviceOf(config, configured[offer.Backend], offer, in); err != nil {
 				return nil, fmt.Errorf("backend %s: %w", offer.Backend, err)
 			}
 		}
@@ -57,8 +65,13 @@ func (r *runtimeArgs) backends(mgr manager.Manager) ([]reservation.Backend, erro
 	return backends, nil
 }
 
-func (r *runtimeArgs) ledger(mgr manager.Manager, name string) reservation.Store {
-	return configmap.New(mgr.GetAPIReader(), mgr.GetClient(), r.namespace(), name)
+func (s seed) ledger(name string) reservation.Store {
+	return configmap.New(s.live, s.client, s.namespace, name)
+}
+
+// secret reads one in the namespace.
+func (s seed) secret(name string) reservation.Credentials {
+	return reservationcontroller.SecretCredentials(s.live, types.NamespacedName{Namespace: s.namespace, Name: name})
 }
 
 // ready is a backend that needs no account.
@@ -66,41 +79,26 @@ func ready(offer reservation.Offer, reserver reservation.Reserver) reservation.B
 	return reservation.Backend{Offer: offer, Open: func(reservation.Tenant) (reservation.Reserver, error) { return reserver, nil }}
 }
 
-// service is an IPAM service. It works in the operator's account if a Secret of his is named, or if it is objects of an API
-// server, else in each shoot's own.
-func (r *runtimeArgs) service(mgr manager.Manager, offer reservation.Offer, config configv1alpha1.Backend) (reservation.Backend, error) {
-	s := service{config: config, offer: offer, home: reservation.Home{GardenID: r.options.config.loaded.GardenID, Seed: r.options.config.loaded.SeedName}, mgr: mgr}
-	adapter, ok := adapters[config.Type]
+// serviceOf is an IPAM service. It works in the operator's account if a Secret of his is named, or if it is objects of an API
+// server, else in each shoot's own. What can be wrong with an account of the operator is found when the program starts.
+func serviceOf(config *configv1alpha1.ControllerConfiguration, b configv1alpha1.Backend, offer reservation.Offer, in seed) (reservation.Backend, error) {
+	adapter, ok := adapters[b.Type]
 	if !ok {
-		return reservation.Backend{}, fmt.Errorf("there is no IPAM of type %q", config.Type)
+		return reservation.Backend{}, fmt.Errorf("there is no adapter for an IPAM of type %q", b.Type)
 	}
-	if config.SecretName != nil {
-		s.operator = reservationcontroller.SecretCredentials(mgr.GetAPIReader(), types.NamespacedName{Namespace: r.namespace(), Name: *config.SecretName})
+	s := service{config: b, offer: offer, home: reservation.Home{GardenID: config.GardenID, Seed: config.SeedName}, seed: in.client}
+	if b.SecretName != nil {
+		s.operator = in.secret(*b.SecretName)
 	}
-	return reservation.Backend{
+	backend := reservation.Backend{
 		Offer:    offer,
-		PerShoot: config.SecretName == nil && config.Type.IsCloud(),
+		PerShoot: b.SecretName == nil && b.Type.IsCloud(),
 		Open:     func(t reservation.Tenant) (reservation.Reserver, error) { return adapter(s, t) },
-	}, nil
-}
-
-// service is what an adapter is made from.
-type service struct {
-	config configv1alpha1.Backend
-	offer  reservation.Offer
-	home   reservation.Home
-	mgr    manager.Manager
-	// operator reads the operator's credentials; nil if the shoots' own are used, or none.
-	operator reservation.Credentials
-}
-
-// credentials are the operator's if he gave some, else the shoot's.
-func (s service) credentials(t reservation.Tenant) reservation.Credentials {
-	if s.operator != nil {
-		return s.operator
 	}
-	return t.Credentials
+	if !backend.PerShoot {
+		if _, err := backend.Open(reservation.Tenant{}); err != nil {
+			return reservation.Backend{}, err
+		}
+	}
+	return backend, nil
 }
-
-// adapters of the IPAM services.
-var adapters = map[configv1alpha1.BackendType]func(service, reservation.Tenant) (reservation.Reserver, error){}

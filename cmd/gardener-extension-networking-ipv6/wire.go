@@ -68,7 +68,7 @@ func (r *runtimeArgs) addReservation(ctx context.Context, mgr manager.Manager) e
 	if r.namespace() == "" {
 		return errors.New("the reservation controller keeps its ledgers in the extension's own namespace: set --webhook-config-namespace or --leader-election-namespace")
 	}
-	backends, err := r.backends(mgr)
+	backends, err := backendsOf(r.options.config.loaded, seed{client: mgr.GetClient(), live: mgr.GetAPIReader(), namespace: r.namespace()})
 	if err != nil {
 		return err
 	}

@@ -142,9 +142,7 @@ func (a account) SubjectToken(context.Context, externalaccount.SupplierOptions) 
 // exchange gets an access token.
 func (a account) exchange(ctx context.Context, base http.RoundTripper) (*oauth2.Token, error) {
 	witness := &witness{base: base}
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: witness, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}})
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: witness, CheckRedirect: noRedirect})
 	source, err := a.source(ctx)
 	if err != nil { // it says which field, but may quote it
 		return nil, reservation.Errorf(reservation.Unauthorized, "the credentials: they are not of a form that can be used")

@@ -98,17 +98,15 @@ func New(name string, config Config, pools []reservation.Pool, home reservation.
 	if config.Transport == nil {
 		config.Transport = http.DefaultTransport
 	}
-	options := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: &authorized{
-		base: config.Transport, credentials: credentials, trusted: trustedHosts,
-	}})}
+	transport := &authorized{base: config.Transport, credentials: credentials, trusted: trustedHosts}
+	// A redirect is not followed: the transport puts a token on every request, wherever it goes.
+	options := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: noRedirect})}
 	if config.Endpoint != "" {
 		endpoint, err := parseEndpoint(config.Endpoint)
 		if err != nil {
 			return nil, reservation.Errorf(reservation.Invalid, "backend %s: %w", name, err)
 		}
-		options[0] = option.WithHTTPClient(&http.Client{Transport: &authorized{
-			base: config.Transport, credentials: credentials, trusted: append(slices.Clone(trustedHosts), endpoint.Scheme+"://"+endpoint.Host),
-		}})
+		transport.trusted = append(slices.Clone(trustedHosts), endpoint.Scheme+"://"+endpoint.Host)
 		options = append(options, option.WithEndpoint(endpoint.String()))
 	}
 	var err error
@@ -118,6 +116,8 @@ func New(name string, config Config, pools []reservation.Pool, home reservation.
 	r.service.UserAgent = "gardener-extension-networking-ipv6"
 	return r, nil
 }
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Name of the backend.
 func (r *Reserver) Name() string { return r.name }

@@ -203,6 +203,9 @@ func write(w http.ResponseWriter, a answer) {
 		_ = json.NewEncoder(w).Encode(a.body)
 		return
 	}
+	if a.err.status/100 == 3 {
+		w.Header().Set("Location", a.err.message)
+	}
 	w.WriteHeader(a.err.status)
 	if a.err.reason == "" { // a proxy on the way
 		_, _ = fmt.Fprintf(w, "<html><title>%d</title>%s</html>", a.err.status, a.err.message)

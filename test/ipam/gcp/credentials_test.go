@@ -13,6 +13,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -283,6 +284,22 @@ func everything(err error) []string {
 		}
 	}
 	return said
+}
+
+// A redirect would carry the token to wherever it leads.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	g := NewWithT(t)
+	r := newRun(t, west)
+	var called bool
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+	defer elsewhere.Close()
+	g.Expect(r.ensure(t)).To(Succeed())
+	r.reserver = r.configured(t, gcp.Config{Endpoint: r.URL, Transport: http.DefaultTransport}, "seed-a", west)
+	r.secret = changed(t, r.Secret("my-project"), "serviceaccount.json", map[string]any{"token_uri": r.URL + "/token"})
+	r.Inject(computefake.Fault{Method: "addresses.get", Status: 307, Message: elsewhere.URL})
+	_, err := r.reserver.Lookup(t.Context(), reservetest.Owner(1))
+	g.Expect(kind(err)).To(Equal(reservation.Retry))
+	g.Expect(called).To(BeFalse())
 }
 
 // An endpoint of the operator's is used as it is, and trusted with the exchange.

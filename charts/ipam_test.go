@@ -5,7 +5,10 @@
 package charts_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -13,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/charts"
 )
@@ -64,6 +68,34 @@ func TestPermissionsFollowTheBackends(t *testing.T) {
 				}
 			}
 			NewWithT(t).Expect(got).To(ConsistOf(test.want))
+		})
+	}
+}
+
+// What the chart allows in the seed is what the documentation of the backend wants, but for the names of the pools.
+func TestPermissionsAreThoseOfTheDocumentation(t *testing.T) {
+	for kind, pool := range map[string]string{"clusterapi": "InClusterPrefixPool/x", "ironcore": "x"} {
+		t.Run(kind, func(t *testing.T) {
+			g := NewWithT(t)
+			text, err := os.ReadFile(filepath.Join("..", "docs", "ipam", kind+".md"))
+			g.Expect(err).NotTo(HaveOccurred())
+			_, block, found := strings.Cut(string(text), "kind: Role\n")
+			g.Expect(found).To(BeTrue(), "no Role in the documentation")
+			block, _, _ = strings.Cut(block, "```")
+			documented := &rbacv1.Role{}
+			g.Expect(yaml.UnmarshalStrict([]byte(block), documented)).To(Succeed())
+
+			var role *rbacv1.Role
+			for _, object := range with(t, map[string]any{"name": "a", "type": kind, "namespace": "ipam", "pools": []any{map[string]any{"id": pool}}}) {
+				if r, ok := object.(*rbacv1.Role); ok && r.Namespace == "ipam" {
+					role = r
+				}
+			}
+			g.Expect(role).NotTo(BeNil())
+			for i := range role.Rules {
+				role.Rules[i].ResourceNames = nil
+			}
+			g.Expect(role.Rules).To(ConsistOf(documented.Rules))
 		})
 	}
 }

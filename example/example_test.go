@@ -131,6 +131,12 @@ func TestShoots(t *testing.T) {
 			"reserve services-IPv6: Global /64, publish /112",
 			"pods IPv6: /100, child 13 of the node's /96 out of nodes",
 		},
+		"30-shoot-named-pool.yaml": {
+			"families: IPv6",
+			"reserve nodes-IPv6: Global /64, publish /64",
+			"reserve services-IPv6: Global /64, publish /112",
+			"pods IPv6: /100, child 13 of the node's /96 out of nodes",
+		},
 		"30-shoot-gitops.yaml": {
 			"families: IPv6",
 			"reserve nodes-IPv6: Global /64, publish /64",

@@ -32,12 +32,21 @@ func Load(path string) (*v1alpha1.ControllerConfiguration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the component configuration: %w", err)
 	}
-	config, err := Decode(data)
+	config, err := Read(data)
 	if err != nil {
 		return nil, fmt.Errorf("component configuration %s: %w", path, err)
 	}
+	return config, nil
+}
+
+// Read decodes a ControllerConfiguration, as Decode does, and validates it.
+func Read(data []byte) (*v1alpha1.ControllerConfiguration, error) {
+	config, err := Decode(data)
+	if err != nil {
+		return nil, err
+	}
 	if errs := validation.ValidateControllerConfiguration(config); len(errs) > 0 {
-		return nil, fmt.Errorf("component configuration %s: %w", path, errs.ToAggregate())
+		return nil, errs.ToAggregate()
 	}
 	return config, nil
 }

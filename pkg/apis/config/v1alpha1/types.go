@@ -112,7 +112,7 @@ type Backend struct {
 	// credentials; for clusterapi and ironcore the seed itself.
 	// +optional
 	SecretName *string `json:"secretName,omitempty"`
-	// Region of the service, for openstack and aws; the shoot's if unset. Needed with secretName.
+	// Region of the service, for openstack and aws; the shoot's if unset. Needed for aws with secretName.
 	// +optional
 	Region *string `json:"region,omitempty"`
 	// Endpoint is the URL of the service, where it is not the one that its region or credentials lead to.
@@ -127,7 +127,7 @@ type Backend struct {
 type BackendPool struct {
 	// Name is unique among the backend's pools.
 	Name string `json:"name"`
-	// ID by which the service knows the pool: the UUID of a subnet pool (openstack), the ID of an IPAM pool (aws), the
+	// ID by which the service knows the pool: the UUID or the name of a subnet pool (openstack), the ID of an IPAM pool (aws), the
 	// subnetwork as projects/<p>/regions/<r>/subnetworks/<s> (gcp), InClusterPrefixPool/<name> or
 	// GlobalInClusterPrefixPool/<name> (clusterapi), the name of the parent Prefix (ironcore).
 	ID string `json:"id"`

@@ -79,7 +79,8 @@ func validateRegion(backend v1alpha1.Backend, path *field.Path) field.ErrorList 
 	region := backend.Region
 	switch backend.Type {
 	case v1alpha1.BackendOpenStack, v1alpha1.BackendAWS:
-		if region == nil && backend.SecretName != nil {
+		// Neutron's endpoint is in the catalogue that the credentials lead to, EC2's follows from the region.
+		if region == nil && backend.SecretName != nil && backend.Type == v1alpha1.BackendAWS {
 			return field.ErrorList{field.Required(path, "with secretName the account is the operator's, and no shoot tells its region")}
 		}
 		if region != nil && strings.TrimSpace(*region) != *region || ptr.Deref(region, "-") == "" {

@@ -245,7 +245,33 @@ func (a *against) compare(p netip.Prefix, more int) error {
 	if got := items(a.set); !slices.Equal(got, a.model.sorted()) {
 		return fmt.Errorf("All() = %v, want %v", got, a.model.sorted())
 	}
+	if err := a.compareBuilt(); err != nil {
+		return err
+	}
 	return a.compareDiff()
+}
+
+// compareBuilt makes the same Set at once; some items twice.
+func (a *against) compareBuilt() error {
+	var list []*prefix.Item[int]
+	for p, v := range a.model {
+		if v%2 == 0 {
+			list = append(list, prefix.NewItem(p, v))
+		}
+		list = append(list, prefix.NewItem(p, v))
+	}
+	built := prefix.NewSet(list)
+	if built.Len() != a.set.Len() {
+		return fmt.Errorf("built at once it has %d items, want %d", built.Len(), a.set.Len())
+	}
+	var differs []string
+	differ := func(i *prefix.Item[int]) { differs = append(differs, fmt.Sprint(i.Prefix(), " ", i.Value)) }
+	a.set.Diff(&built, differ, differ)
+	whole := netip.MustParsePrefix("2001:db8::/32")
+	if len(differs) > 0 || !slices.Equal(slices.Collect(built.Free(whole)), slices.Collect(a.set.Free(whole))) {
+		return fmt.Errorf("built at once it differs in %v", differs)
+	}
+	return nil
 }
 
 // compareDiff looks from the copy that was taken some steps before.

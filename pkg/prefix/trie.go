@@ -5,8 +5,10 @@
 package prefix
 
 import (
+	"cmp"
 	"math/bits"
 	"net/netip"
+	"sort"
 )
 
 // key is a prefix as a trie compares it: the highest bit of an address of either family is bit 0 of at, and all behind the
@@ -53,6 +55,17 @@ func (k key) sibling(n uint8) key {
 	k = k.parent(n)
 	k.at = k.at.xor(uint128{lo: 1}.shl(128 - int(n)))
 	return k
+}
+
+// compare orders as Compare does.
+func compare(a, b key) int {
+	if a.is4 != b.is4 {
+		if a.is4 {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.at.hi, b.at.hi), cmp.Compare(a.at.lo, b.at.lo), cmp.Compare(a.n, b.n))
 }
 
 func (k key) covers(l key) bool { return k.n <= l.n && common(k, l) == k.n }
@@ -118,6 +131,29 @@ func newFork[V comparable](k key, half [2]edge[V], own *Item[V]) edge[V] {
 		f.free = half[0].freeIn(k.n + 1).union(half[1].freeIn(k.n + 1))
 	}
 	return edge[V]{fork: f}
+}
+
+// build makes a trie of sorted items of one family, and counts those that are in it.
+func build[V comparable](items []*Item[V]) (edge[V], int) {
+	switch len(items) {
+	case 0:
+		return edge[V]{}, 0
+	case 1:
+		return edge[V]{item: items[0]}, 1
+	}
+	if items[0].key == items[1].key {
+		return build(items[1:])
+	}
+	k := items[0].parent(common(items[0].key, items[len(items)-1].key))
+	var own *Item[V]
+	count := 0
+	if items[0].n == k.n {
+		own, items, count = items[0], items[1:], 1
+	}
+	split := sort.Search(len(items), func(i int) bool { return items[i].side(k.n) == 1 })
+	low, n := build(items[:split])
+	high, m := build(items[split:])
+	return newFork(k, [2]edge[V]{low, high}, own), count + n + m
 }
 
 func (e edge[V]) empty() bool { return e.item == nil && e.fork == nil }

@@ -5,6 +5,7 @@
 package reservation
 
 import (
+	"cmp"
 	"encoding/hex"
 	"hash/maphash"
 	"slices"
@@ -106,6 +107,43 @@ type shelf struct {
 const shelfSize = 12
 
 const hashBits = 64
+
+// newShelf makes the index of many entries at once.
+func newShelf(entries []*entry) *shelf {
+	hashed := make([]hashedEntry, len(entries))
+	for i, e := range entries {
+		hashed[i] = hashedEntry{e, e.Value.hash()}
+	}
+	return buildShelf(hashed, 0)
+}
+
+type hashedEntry struct {
+	*entry
+	hash uint64
+}
+
+func buildShelf(hashed []hashedEntry, depth int) *shelf {
+	if len(hashed) == 0 {
+		return nil
+	}
+	if len(hashed) <= shelfSize || depth == hashBits {
+		entries := make([]*entry, len(hashed))
+		for i, h := range hashed {
+			entries[i] = h.entry
+		}
+		return &shelf{entries: entries}
+	}
+	slices.SortFunc(hashed, func(a, b hashedEntry) int { return cmp.Compare(a.hash>>depth&3, b.hash>>depth&3) })
+	var below [4]*shelf
+	for at := range below {
+		end := slices.IndexFunc(hashed, func(h hashedEntry) bool { return h.hash>>depth&3 > uint64(at) }) //nolint:gosec // 0 to 3
+		if end < 0 {
+			end = len(hashed)
+		}
+		below[at], hashed = buildShelf(hashed[:end], depth+2), hashed[end:]
+	}
+	return &shelf{below: &below}
+}
 
 func (s *shelf) with(e *entry, hash uint64, depth int) *shelf {
 	switch {

@@ -27,6 +27,24 @@ type Ledger struct {
 	shoots  *shelf
 }
 
+// NewLedger makes a ledger of all its entries at once, or says which of them it would refuse.
+func NewLedger(all []Allocation) (*Ledger, error) {
+	entries := make([]*entry, len(all))
+	for i, a := range all {
+		if err := valid(a); err != nil {
+			return nil, err
+		}
+		entries[i] = prefix.NewItem(a.Prefix, hold(a))
+	}
+	l := &Ledger{entries: prefix.NewSet(entries), shoots: newShelf(entries)} // the entries are sorted now
+	for i, e := range entries[min(1, len(entries)):] {
+		if before := entries[i]; before.Prefix().Overlaps(e.Prefix()) {
+			return nil, conflict(e.Prefix(), before)
+		}
+	}
+	return l, nil
+}
+
 // Len is the number of entries.
 func (l *Ledger) Len() int { return l.entries.Len() }
 
@@ -81,18 +99,32 @@ func (l *Ledger) Free(whole netip.Prefix) iter.Seq[netip.Prefix] { return l.entr
 
 // Add an entry, unless it overlaps another: then the error is of kind Conflict.
 func (l *Ledger) Add(a Allocation) error {
-	if !a.Prefix.IsValid() || a.Prefix != a.Prefix.Masked() {
-		return Errorf(Invalid, "%s is not a canonical prefix", a.Prefix)
-	}
-	if text := a.Owner.Key() + a.ID; strings.ContainsFunc(text, unicode.IsSpace) {
-		return Errorf(Invalid, "%s of %q with ID %q: a ledger has no place for blanks in names", a.Prefix, a.Owner.Key(), a.ID)
+	if err := valid(a); err != nil {
+		return err
 	}
 	if other, overlaps := l.entries.Overlapping(a.Prefix); overlaps {
-		return Errorf(Conflict, "%s overlaps %s, which %s holds", a.Prefix, other.Prefix(), other.Value.owner().Key())
+		return conflict(a.Prefix, other)
 	}
 	e := prefix.NewItem(a.Prefix, hold(a))
 	l.entries.Insert(e)
 	l.shoots = l.shoots.with(e, e.Value.hash(), 0)
+	return nil
+}
+
+func conflict(p netip.Prefix, other *entry) error {
+	return Errorf(Conflict, "%s overlaps %s, which %s holds", p, other.Prefix(), other.Value.owner().Key())
+}
+
+// valid tells whether a ledger can have such an entry.
+func valid(a Allocation) error {
+	if !a.Prefix.IsValid() || a.Prefix != a.Prefix.Masked() {
+		return Errorf(Invalid, "%s is not a canonical prefix", a.Prefix)
+	}
+	for _, name := range []string{a.Owner.GardenID, a.Owner.ShootUID, a.Owner.Range, a.ID} {
+		if strings.ContainsFunc(name, unicode.IsSpace) {
+			return Errorf(Invalid, "%s of %q with ID %q: a ledger has no place for blanks in names", a.Prefix, a.Owner.Key(), a.ID)
+		}
+	}
 	return nil
 }
 

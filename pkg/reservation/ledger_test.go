@@ -48,6 +48,13 @@ func TestLedgerRefusesOverlaps(t *testing.T) {
 	g.Expect(l.Add(holds("2001:db8:ff::/64", "c d"))).To(MatchError(
 		`2001:db8:ff::/64 of "v1/g/c d/nodes-ipv6/1" with ID "public": a ledger has no place for blanks in names`))
 	g.Expect(l.Len()).To(Equal(4))
+
+	_, err := reservation.NewLedger([]reservation.Allocation{holds("2001:db8::/64", "a"), holds("2001:db8::/48", "b"), holds("2001:db9::/48", "b")})
+	g.Expect(err).To(MatchError("2001:db8::/64 overlaps 2001:db8::/48, which v1/g/b/nodes-ipv6/1 holds"))
+	_, err = reservation.NewLedger([]reservation.Allocation{holds("2001:db8::/64", "a"), holds("2001:db8::/64", "b")})
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Conflict))
+	_, err = reservation.NewLedger([]reservation.Allocation{holds("2001:db8::1/64", "a")})
+	g.Expect(err).To(MatchError("2001:db8::1/64 is not a canonical prefix"))
 }
 
 // The ledger says the same as a list in which everything is compared with everything.
@@ -83,6 +90,14 @@ func TestLedgerAgainstModel(t *testing.T) {
 	g.Expect(l.HeldByGarden("other")).To(BeEmpty())
 	slices.SortFunc(model, func(a, b reservation.Allocation) int { return prefix.Compare(a.Prefix, b.Prefix) })
 	g.Expect(entries(l)).To(Equal(model))
+	random.Shuffle(len(model), func(i, j int) { model[i], model[j] = model[j], model[i] })
+	atOnce, err := reservation.NewLedger(model)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(atOnce.Equal(l)).To(BeTrue())
+	for i := range 40 {
+		o := reservation.Owner{GardenID: "g", ShootUID: shootUID(i)}
+		g.Expect(atOnce.HeldByShoot(o)).To(Equal(l.HeldByShoot(o)))
+	}
 	for _, a := range model {
 		g.Expect(l.Remove(a.Prefix, a.Owner)).To(Succeed())
 	}

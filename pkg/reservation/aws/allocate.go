@@ -72,6 +72,10 @@ func (r *Reserver) detours(ctx context.Context, pool reservation.Pool, bits int,
 		next, err := r.ask(ctx, pool, bits, reads, &ec2.AllocateIpamPoolCidrInput{
 			NetmaskLength: netmask(bits), DisallowedCidrs: disallowed, PreviewNextCidr: aws.Bool(true),
 		})
+		if reservation.KindOf(err) == reservation.Exhausted {
+			// Ask all the same: what took the last room may be our own, and the client token brings it back.
+			return disallowed, nil
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -127,6 +127,16 @@ func TestF04ReplyIsLost(t *testing.T) {
 		g.Expect(s.record.Attempt).To(Equal(1))
 		s.expectOne(g)
 	})
+	t.Run("always, the list lags, and it was the last room", func(t *testing.T) {
+		g, s := NewWithT(t), newShoot(t, "2600:1f00::/64")
+		want := request(64)
+		want.Avoid = reservation.AvoidAll()
+		s.Inject(repeat(ec2fake.Fault{Action: "AllocateIpamPoolCidr", When: isReal, LostReply: true})...)
+		g.Expect(reservation.KindOf(s.ensure(t, want))).To(Equal(reservation.Ambiguous))
+		s.Lag(1)
+		g.Expect(s.ensure(t, want)).To(Succeed())
+		s.expectOne(g)
+	})
 	t.Run("of a server that fails", func(t *testing.T) {
 		g, s := NewWithT(t), newShoot(t)
 		s.Inject(repeat(ec2fake.Fault{Action: "AllocateIpamPoolCidr", Status: 500, Code: "InternalError", Message: "An internal error has occurred"})...)

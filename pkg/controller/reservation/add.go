@@ -173,8 +173,8 @@ func (k *kit) addShoots(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).
 		Named(ControllerName).
 		WithOptions(options).
-		Watches(&extensionsv1alpha1.Infrastructure{}, byNamespace).
-		Watches(&v1alpha1.PrefixReservation{}, byNamespace).
+		Watches(&extensionsv1alpha1.Infrastructure{}, byNamespace, builder.WithPredicates(beyondOurWords())).
+		Watches(&v1alpha1.PrefixReservation{}, byNamespace, builder.WithPredicates(beyondConditions())).
 		Watches(&extensionsv1alpha1.Cluster{}, byName).
 		Watches(&corev1.Namespace{}, byName).
 		Complete(&shootReconciler{kit: k, rounds: rounds{interval: k.KeepInterval, now: k.now, due: map[types.UID]time.Time{}}})

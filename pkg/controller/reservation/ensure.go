@@ -41,7 +41,7 @@ func (r *shootReconciler) ensure(ctx context.Context, g *gathered, t tenant) err
 			errs = append(errs, fmt.Errorf("%s (%s): %w", request.Range, request.Family, err))
 		}
 	}
-	errs = append(errs, r.publish(ctx, g))
+	errs = append(errs, r.publish(ctx, g), r.tellShoot(ctx, g))
 	return errors.Join(errs...)
 }
 

@@ -151,7 +151,7 @@ func TestValidateBackends(t *testing.T) {
 			[]string{`backends[0].providerTypes[1]: Invalid value: "metal": its shoots have no credentials for openstack; give the operator's in secretName, or leave it out`},
 		},
 		"a Secret's name":       {backend(backend(aws, "secretName: My_Secret"), "region: r"), []string{`backends[0].secretName: Invalid value: "My_Secret": must be the name of a Secret in the extension's namespace: a lowercase RFC 1123 subdomain`}},
-		"a Secret, no region":  {backend(aws, "secretName: ipam"), []string{`backends[0].region: Required value: with secretName the account is the operator's, and no shoot tells its region`}},
+		"a Secret, no region":   {backend(aws, "secretName: ipam"), []string{`backends[0].region: Required value: with secretName the account is the operator's, and no shoot tells its region`}},
 		"an empty region":       {backend(aws, "region: ''"), []string{`backends[0].region: Invalid value: "": must be the name of a region; leave it out for that of the shoot`}},
 		"a region for gcp":      {backend(gcp, "region: europe-west1"), []string{`backends[0].region: Forbidden: the id of a pool of type gcp tells its region`}},
 		"a region for ironcore": {backend(ironCore, "region: a"), []string{`backends[0].region: Forbidden: type ironcore has none: it is reached by a kubeconfig`}},

@@ -20,7 +20,8 @@ type Action string
 // The actions.
 const (
 	Ensure  Action = "Ensure"  // reserve what is missing
-	Keep    Action = "Keep"    // touch nothing
+	Keep    Action = "Keep"    // touch nothing; of one that is bound: verify that it is held
+	Restore Action = "Restore" // bind what is published already, nothing else
 	Release Action = "Release" // give everything back
 	Migrate Action = "Migrate" // let go without giving back: another seed takes over
 )
@@ -49,4 +50,19 @@ func Decide(f Facts) (Action, string) {
 	default:
 		return Keep, "there is no Infrastructure, but the Shoot lives"
 	}
+}
+
+// DecideOne says how one reservation gets on while its shoot's Infrastructure is there: Ensure, Keep, Restore, or Release to begin
+// anew. Deleted tells whether somebody has deleted it, published whether a range is published for it already. What is published
+// is never released, whatever the reservation says: it may come from an old backup.
+func DecideOne(phase Phase, deleted, published bool) Action {
+	switch {
+	case phase == Bound:
+		return Keep
+	case published:
+		return Restore
+	case phase == Releasing || deleted:
+		return Release
+	}
+	return Ensure
 }

@@ -191,7 +191,7 @@ func (p *Protocol) reclaim(ctx context.Context, record Record) (Record, Allocati
 // bind takes over the allocation for this seed and stores it.
 func (p *Protocol) bind(ctx context.Context, record Record, allocation Allocation) (Record, error) {
 	if p.foreign(allocation) {
-		if err := p.Reserver.Claim(ctx, allocation); err != nil {
+		if err := p.take(ctx, record, allocation); err != nil {
 			return record, fmt.Errorf("taking over %s from seed %s: %w", allocation.Prefix, allocation.Seed, err)
 		}
 	}

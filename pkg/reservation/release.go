@@ -55,6 +55,17 @@ func (p *Protocol) LetGo(ctx context.Context, record Record, bury Bury) error {
 	return bury(ctx, record)
 }
 
+// Needed tells whether the tombstone of an owner who was let go still keeps anything: no more when another seed has taken the
+// prefix over, or given it back.
+func (p *Protocol) Needed(ctx context.Context, record Record) (bool, error) {
+	found, err := p.held(ctx, record)
+	if err != nil {
+		return true, err
+	}
+	_, ours := recorded(slices.DeleteFunc(found, p.foreign), record.Prefix)
+	return ours, nil
+}
+
 // BeginRelease stores that the reservation is being given back. Whatever an allocation that was under way has left behind is
 // found and recorded first, so that what follows knows what to give back. Afterwards Prefix is what is held, if anything.
 func (p *Protocol) BeginRelease(ctx context.Context, record Record) (Record, error) {

@@ -60,7 +60,7 @@ type seed struct {
 	objects    []object // by key
 	namespaces map[string]*namespace
 	last       int // version and UID
-	pool       netip.Prefix
+	pools      []netip.Prefix
 	ledger     *reservation.Ledger
 	booked     int // the ledger's version
 	backup     *backup

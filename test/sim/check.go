@@ -37,30 +37,36 @@ func (w *world) freed(t *task, key, seed string, p netip.Prefix) {
 	case seed != "" && seed != t.proc.seed.name:
 		w.violate("%s frees %s of %s, which %s holds", t.name, p, key, seed)
 	}
-	w.checkUnused(t.name+" frees", owner.ShootUID, p, true)
+	w.checkUnused(t, "frees", owner.ShootUID, p, true)
 }
 
 // taken checks what an owner is given: nobody else may use it, or have used it until lately.
 func (w *world) taken(t *task, key string, p netip.Prefix) {
 	owner, _ := reservation.ParseOwner(key)
-	w.checkUnused(t.name+" is given", owner.ShootUID, p, false)
+	w.checkUnused(t, "is given", owner.ShootUID, p, false)
 }
 
 // checkUnused wants that no published range overlaps p, nor one that is in quarantine. Only the owner of a range may be given it
 // again.
-func (w *world) checkUnused(what, uid string, p netip.Prefix, own bool) {
+func (w *world) checkUnused(t *task, what, uid string, p netip.Prefix, own bool) {
 	for _, s := range w.garden.shoots {
 		for _, r := range ranges {
 			used, ok := s.published[r.name]
 			switch {
-			case !ok || !used.Overlaps(p) || s.lost[r.name] || s.uid == uid && !own:
+			case !ok || !used.Overlaps(p) || s.lost[r.name] || s.uid == uid && !own || w.elsewhere(t, s, p, uid):
 			case s.unusedSince.IsZero():
-				w.violate("%s %s, but %s uses %s", what, p, s.uid, used)
+				w.violate("%s %s %s, but %s uses %s", t.name, what, p, s.uid, used)
 			case w.options.quarantine && !s.forgotten && w.now.Sub(s.unusedSince) < quarantine:
-				w.violate("%s %s, but it is in quarantine: %s used %s until lately", what, p, s.uid, used)
+				w.violate("%s %s %s, but it is in quarantine: %s used %s until lately", t.name, what, p, s.uid, used)
 			}
 		}
 	}
+}
+
+// elsewhere tells whether the ledger of the task's seed has nothing to say about the use of a prefix: it is another owner's, and
+// none of this seed's own pool.
+func (w *world) elsewhere(t *task, s *shoot, p netip.Prefix, uid string) bool {
+	return w.options.own && (s.uid != uid || s.home != t.proc.seed) && !slices.ContainsFunc(t.proc.seed.pools, p.Overlaps)
 }
 
 // checkDisjoint wants that a range which is published now overlaps none that is in use.
@@ -68,7 +74,7 @@ func (w *world) checkDisjoint(s *shoot, name string, p netip.Prefix) {
 	for _, other := range w.garden.shoots {
 		for _, r := range ranges {
 			used, ok := other.published[r.name]
-			if !ok || !used.Overlaps(p) || other == s && r.name == name || !other.unusedSince.IsZero() || other.lost[r.name] {
+			if !ok || !used.Overlaps(p) || other == s && r.name == name || !other.unusedSince.IsZero() || other.lost[r.name] || s.lost[name] {
 				continue
 			}
 			w.violate("%s is published for %s, but %s uses %s", p, s.uid, other.uid, used)
@@ -81,14 +87,18 @@ func (w *world) checkDisjoint(s *shoot, name string, p netip.Prefix) {
 func (w *world) settle() {
 	w.drain()
 	w.calm = true
-	w.cloud.quota = 1 << 20
+	w.cloud.quota, w.cloud.whole = 1<<20, netip.MustParsePrefix("2001:db8::/52") // whoever ran out of room gets more
+	for i, s := range w.seeds {
+		s.pools = append(s.pools, netip.MustParsePrefix([]string{"2001:db8:1::/52", "2001:db8:2::/52"}[i]))
+	}
 	for _, i := range w.cloud.items {
 		if i.key == stranger {
 			i.gone = w.now
 		}
 	}
-	for round := range 3 * int(quarantine/time.Hour) {
-		w.now = w.now.Add(time.Hour)
+	const rounds = 28
+	for round := range rounds {
+		w.now = w.now.Add(3 * time.Hour)
 		for _, s := range w.garden.shoots {
 			for range 3 {
 				w.gardenlet(s)
@@ -97,11 +107,8 @@ func (w *world) settle() {
 		for _, p := range w.procs {
 			w.calmRound(p)
 		}
-		if round%8 == 7 {
+		if round%4 == 3 && round < rounds-5 {
 			w.operator()
-		}
-		if round > 2*int(quarantine/time.Hour) && w.quiet() {
-			break
 		}
 	}
 	w.checkCalm()
@@ -142,16 +149,10 @@ func (w *world) operator() {
 	}
 }
 
-// quiet tells whether nothing is under way.
-func (w *world) quiet() bool {
-	for _, on := range w.seeds {
-		for _, o := range on.objects {
-			if o.record.Phase != reservation.Bound && !o.endless {
-				return false
-			}
-		}
-	}
-	return true
+// holding is what somebody has to hold in the end.
+type holding struct {
+	prefix netip.Prefix
+	key    string
 }
 
 // checkCalm is what must hold in the end.
@@ -164,7 +165,7 @@ func (w *world) checkCalm() {
 			}
 		}
 	}
-	expected := map[netip.Prefix]string{}
+	expected := map[holding]bool{}
 	for _, s := range w.garden.shoots {
 		switch s.stage {
 		case living:
@@ -183,7 +184,7 @@ func (w *world) checkCalm() {
 			continue
 		}
 		a, _ := i.allocation()
-		if expected[i.prefix] != i.key {
+		if !expected[holding{i.prefix, i.key}] {
 			w.violate("leaked: %s of %s (%s) since %s", i.prefix, i.key, i.seed, i.since.Format(time.RFC3339))
 		} else if home := w.garden.shoot(a.Owner.ShootUID).home; i.seed != home.name {
 			w.violate("%s of %s is marked as %s's, but the shoot is on %s", i.prefix, i.key, i.seed, home.name)
@@ -197,7 +198,7 @@ func (w *world) checkCalm() {
 }
 
 // checkLiving wants one prefix for each range, held and published.
-func (w *world) checkLiving(s *shoot, expected map[netip.Prefix]string) {
+func (w *world) checkLiving(s *shoot, expected map[holding]bool) {
 	for _, r := range ranges[:w.garden.ranges] {
 		i, ok := s.home.find(s.name + "/" + r.name)
 		if !ok || s.home.objects[i].record.Phase != reservation.Bound {
@@ -212,33 +213,42 @@ func (w *world) checkLiving(s *shoot, expected map[netip.Prefix]string) {
 		if p, ok := s.published[r.name]; !ok || p != child(o.record.Prefix) {
 			w.violate("%s publishes %s for %s, but %s is bound", s.uid, p, r.name, o.record.Prefix)
 		}
-		if !w.holds(s.home, owner.Key(), o.record.Prefix) && !s.lost[r.name] {
+		held, ok := w.holds(s.home, owner.Key(), o.record.Prefix)
+		if !ok && !s.lost[r.name] {
 			w.violate("%s of %s is not held", o.record.Prefix, owner.Key())
 		}
-		expected[o.record.Prefix] = owner.Key()
+		expected[holding{held, owner.Key()}] = true
 	}
 }
 
-func (w *world) holds(on *seed, key string, p netip.Prefix) bool {
+// holds returns what the owner holds that the prefix is the first part of.
+func (w *world) holds(on *seed, key string, p netip.Prefix) (netip.Prefix, bool) {
+	fits := func(held netip.Prefix, by string) bool {
+		return by == key && held.Overlaps(p) && held.Addr() == p.Addr()
+	}
 	if w.options.own {
 		for a := range on.ledger.All() {
-			if a.Owner.Key() == key && a.Prefix == p {
-				return true
+			if fits(a.Prefix, a.Owner.Key()) {
+				return a.Prefix, true
 			}
 		}
-		return false
 	}
-	return slices.ContainsFunc(w.cloud.items, func(i *item) bool { return i.held() && i.key == key && i.prefix == p })
+	for _, i := range w.cloud.items {
+		if i.held() && fits(i.prefix, i.key) {
+			return i.prefix, true
+		}
+	}
+	return p, false
 }
 
 // checkLedgers wants nothing in them but what is expected, and what shoots took along to the other seed.
-func (w *world) checkLedgers(expected map[netip.Prefix]string) {
+func (w *world) checkLedgers(expected map[holding]bool) {
 	for _, on := range w.seeds {
 		for a := range on.ledger.All() {
 			away := slices.ContainsFunc(on.objects, func(o object) bool {
 				return o.endless && o.owner.ShootUID == a.Owner.ShootUID && o.owner.Range == a.Owner.Range
 			})
-			if expected[a.Prefix] != a.Owner.Key() && !away {
+			if !expected[holding{a.Prefix, a.Owner.Key()}] && !away {
 				w.violate("leaked on %s: %s of %s", on.name, a.Prefix, a.Owner.Key())
 			}
 		}

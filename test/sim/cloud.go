@@ -28,6 +28,7 @@ type item struct {
 	id     int
 	prefix netip.Prefix
 	key    string
+	owner  reservation.Owner // as the key says, if it is one of ours
 	seed   string
 	since  time.Time
 	gone   time.Time // zero while it is held
@@ -69,12 +70,21 @@ func (c *cloud) create(t *task, key string, bits int, certain netip.Prefix) (*it
 	if !ok {
 		return nil, reservation.Errorf(reservation.Exhausted, "no room")
 	}
-	i := &item{id: len(c.items) + 1, prefix: p, key: key, seed: t.proc.seed.name, since: c.now}
-	c.items = append(c.items, i)
+	i := c.add(p, key, t.proc.seed.name)
 	c.tokens[key] = i
 	c.tracef("%s: IPAM gives %s to %s (%s)", t.name, p, key, i.seed)
 	c.taken(t, key, p)
 	return i, nil
+}
+
+func (c *cloud) add(p netip.Prefix, key, seed string) *item {
+	owner, err := reservation.ParseOwner(key)
+	if err != nil {
+		owner = reservation.Owner{}
+	}
+	i := &item{id: len(c.items) + 1, prefix: p, key: key, owner: owner, seed: seed, since: c.now}
+	c.items = append(c.items, i)
+	return i
 }
 
 func (c *cloud) overlaps(p netip.Prefix) bool {
@@ -88,8 +98,8 @@ func (c *cloud) lowest(bits int) (netip.Prefix, bool) {
 			used = append(used, i.prefix)
 		}
 	}
-	for p, at := netip.PrefixFrom(c.whole.Addr(), bits), c.whole.Addr(); c.whole.Contains(at); {
-		p = netip.PrefixFrom(at, bits)
+	for at := c.whole.Addr(); c.whole.Contains(at); {
+		p := netip.PrefixFrom(at, bits)
 		if !slices.ContainsFunc(used, p.Overlaps) {
 			return p, true
 		}
@@ -217,8 +227,9 @@ func (c client) read(match func(reservation.Owner) bool) ([]reservation.Allocati
 }
 
 func (i *item) allocation() (reservation.Allocation, bool) {
-	owner, err := reservation.ParseOwner(i.key)
-	return reservation.Allocation{Owner: owner, Seed: i.seed, ID: strconv.Itoa(i.id), Prefix: i.prefix, Since: i.since}, err == nil
+	return reservation.Allocation{
+		Owner: i.owner, Seed: i.seed, ID: strconv.Itoa(i.id), Prefix: i.prefix, Since: i.since,
+	}, i.owner.ShootUID != ""
 }
 
 // Lookup returns what bears the owner's mark.

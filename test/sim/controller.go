@@ -53,7 +53,7 @@ func (c controller) reserver() reservation.Reserver {
 		return client{c.task, c.cloud}
 	}
 	return pool.New(book{c.api}, []reservation.Pool{{
-		Name: "pool", Family: prefix.IPv6, Prefixes: []netip.Prefix{c.proc.seed.pool}, MinBits: 32, MaxBits: 120,
+		Name: "pool", Family: prefix.IPv6, Prefixes: c.proc.seed.pools, MinBits: 32, MaxBits: 120,
 	}}, func() time.Time { return c.now })
 }
 
@@ -160,18 +160,21 @@ func (c controller) ensure(g *gathered, name string, key plan.Key) error {
 		return err
 	}
 	ctx := context.Background()
-	switch {
-	case o.record.Phase == reservation.Bound:
-		return c.protocol(o).Keep(ctx, o.record)
-	case o.record.Phase == reservation.Releasing || o.deleted:
-		return c.release(o)
+	published, isPublished := g.published[name]
+	if !isPublished {
+		published, isPublished = g.infra[name] // gardenlet is about to take it over
 	}
 	request := reservation.Request{Key: key, Scope: plan.Global, Bits: o.bits, Pools: []string{"pool"}, Avoid: c.avoid(g, o)}
-	if published, ok := g.published[name]; ok {
+	switch reservation.DecideOne(o.record.Phase, o.deleted, isPublished) {
+	case reservation.Keep:
+		return c.protocol(o).Keep(ctx, o.record)
+	case reservation.Restore:
 		_, err = c.protocol(o).Restore(ctx, o.record, request, published)
-		return err
+	case reservation.Release:
+		return c.release(o)
+	default:
+		_, err = c.protocol(o).Ensure(ctx, o.record, request)
 	}
-	_, err = c.protocol(o).Ensure(ctx, o.record, request)
 	return err
 }
 
@@ -190,6 +193,8 @@ func (c controller) intent(g *gathered, name string) (*object, error) {
 	bits := g.bits
 	if published, ok := g.published[name]; ok {
 		bits = published.Bits() // what is in use tells the size, whatever the Shoot asks for by now
+	} else if published, ok := g.infra[name]; ok {
+		bits = published.Bits()
 	}
 	wanted := object{
 		namespace: g.namespace, name: name, finalizer: true, bits: bits,
@@ -293,7 +298,7 @@ func (c controller) bury(o *object, r reservation.Record, endless bool) error {
 	next.record = r
 	next.record.Phase = quarantined
 	next.endless = endless
-	if !endless && next.until.IsZero() {
+	if !endless {
 		next.until = c.now.Add(quarantine)
 	}
 	if next == tomb {
@@ -318,7 +323,7 @@ func (c controller) drop(o *object) error {
 	return nil
 }
 
-// bequeath looks at one tombstone.
+// tombstone looks at one tombstone.
 func (c controller) tombstone(key string) {
 	tomb, err := c.get(key)
 	if err != nil || tomb.deleted {
@@ -330,16 +335,32 @@ func (c controller) tombstone(key string) {
 		}
 		return
 	}
+	var heirs []reservation.Phase
 	for _, o := range c.list() {
-		if o.namespace != tombs && o.owner == tomb.owner && o.record.Attempt == tomb.record.Attempt &&
-			o.finalizer && !o.moved && o.record.Phase != reservation.Releasing {
-			c.tracef("%s: the heir of %s is %s", c.name, tomb.key(), o.key())
-			c.note(c.drop(&tomb))
-			return
+		if o.namespace != tombs && o.owner == tomb.owner && o.finalizer && !o.moved {
+			heirs = append(heirs, o.record.Phase)
 		}
 	}
-	if tomb.endless || c.now.Before(tomb.until) {
+	until := tomb.until
+	if tomb.endless {
+		until = time.Time{}
+	}
+	switch what := reservation.Judge(c.now, until, heirs...); what {
+	case reservation.Stay:
+		if !tomb.endless {
+			return
+		}
+		if needed, err := c.protocol(&tomb).Needed(context.Background(), tomb.record); needed || err != nil {
+			return
+		}
+		c.tracef("%s: nothing is left to keep", c.name)
+		c.note(c.drop(&tomb))
 		return
+	case reservation.Vanish:
+		c.tracef("%s: the owner is back: %v", c.name, heirs)
+		c.note(c.drop(&tomb))
+		return
+	case reservation.End:
 	}
 	if err := c.protocol(&tomb).FinishRelease(context.Background(), tomb.record); err != nil {
 		c.note(err)

@@ -123,9 +123,26 @@ func (w *world) begin(s *shoot, to stage) {
 			s.stage = living // the former stay has not been cleared up yet
 			return
 		}
+		if !w.complete(s) {
+			s.stage = living // somebody has removed a reservation by force, and it is not made anew yet
+			return
+		}
 		s.ahead = w.happens(hastened)
 	}
 	w.tracef("garden: Shoot %s (%s) is %s", s.name, s.uid, [...]string{"living", "being deleted", "migrating", "gone"}[to])
+}
+
+// complete tells whether there is a reservation for all that is published.
+func (w *world) complete(s *shoot) bool {
+	for _, r := range ranges {
+		if _, ok := s.published[r.name]; !ok {
+			continue
+		}
+		if i, ok := s.home.find(s.name + "/" + r.name); !ok || s.home.objects[i].record.Phase != reservation.Bound {
+			return false
+		}
+	}
+	return true
 }
 
 // gardenlet takes one step for the shoot.
@@ -176,7 +193,9 @@ func (w *world) deleteStep(s *shoot, n *namespace) {
 		n.InfrastructureDeleted = true
 	case 2:
 		n.Infrastructure, n.infra = false, nil
-		s.unusedSince = w.now
+		if s.unusedSince.IsZero() {
+			s.unusedSince = w.now
+		}
 		w.tracef("garden: nobody uses the prefixes of %s any more", s.uid)
 	case 3:
 		w.deleteNamespace(s.home, s.name)
@@ -308,6 +327,9 @@ func (w *world) deleteObject(on *seed, force bool) {
 		return
 	}
 	o := &on.objects[w.rng.IntN(len(on.objects))]
+	if s := w.garden.shoot(o.owner.ShootUID); force && s != nil && s.stage == migrating {
+		return // the moment in which it says what to keep
+	}
 	if o.namespace == tombs {
 		if s := w.garden.shoot(o.owner.ShootUID); s == nil || s.stage != gone && o.endless {
 			return // nobody deletes the tombstone of a shoot that lives elsewhere: the documentation forbids it
@@ -318,8 +340,8 @@ func (w *world) deleteObject(on *seed, force bool) {
 	o.deleted, o.version = true, on.next()
 	if force {
 		o.finalizer = false
-		if s := w.garden.shoot(o.owner.ShootUID); s != nil && !s.unusedSince.IsZero() {
-			s.forgotten = true
+		if s := w.garden.shoot(o.owner.ShootUID); s != nil {
+			s.forgotten = true // there may be no time to make it anew, and then nobody remembers to wait
 		}
 	}
 	w.tracef("somebody deletes %s, by force: %t", o.key(), force)
@@ -337,12 +359,9 @@ func (w *world) deleteByHand() {
 	}
 	i.gone = w.now
 	w.tracef("somebody deletes %s of %s in the IPAM", i.prefix, i.key)
-	for _, s := range w.garden.shoots {
-		for _, r := range ranges {
-			if p, ok := s.published[r.name]; ok && p.Overlaps(i.prefix) {
-				s.lost[r.name] = true
-			}
-		}
+	a, _ := i.allocation()
+	if s := w.garden.shoot(a.Owner.ShootUID); s != nil {
+		s.lost[a.Owner.Range] = true
 	}
 }
 
@@ -355,7 +374,7 @@ func (w *world) crowd() {
 		}
 	}
 	if p, ok := w.cloud.lowest(64); ok {
-		w.cloud.items = append(w.cloud.items, &item{id: len(w.cloud.items) + 1, prefix: p, key: stranger, since: w.now})
+		w.cloud.add(p, stranger, "")
 	}
 }
 
@@ -377,6 +396,11 @@ func (w *world) restore(on *seed) {
 	if b == nil || w.options.own {
 		return
 	}
+	for _, s := range w.garden.shoots {
+		if n := b.namespaces[s.name]; n != nil && n.uid == s.uid && (n.ShootMigrates || s.stage == migrating) {
+			return // of the time of a migration: whoever restores that has more to do
+		}
+	}
 	for _, p := range w.procs {
 		if p.seed == on {
 			w.kill(p)
@@ -384,12 +408,6 @@ func (w *world) restore(on *seed) {
 	}
 	w.tracef("the etcd of %s is restored from a backup", on.name)
 	on.backup = nil
-	for _, o := range on.objects {
-		kept := slices.ContainsFunc(b.objects, func(old object) bool { return old.key() == o.key() && old.record.Prefix == o.record.Prefix })
-		if s := w.garden.shoot(o.owner.ShootUID); !kept && s != nil && !s.unusedSince.IsZero() {
-			s.forgotten = true
-		}
-	}
 	on.objects = b.objects
 	for i := range on.objects {
 		on.objects[i].version = on.next()
@@ -398,7 +416,10 @@ func (w *world) restore(on *seed) {
 	for _, s := range w.garden.shoots {
 		n := b.namespaces[s.name]
 		switch {
-		case s.home != on || s.stage == gone:
+		case s.stage == gone:
+			s.forgotten = true
+			continue
+		case s.home != on:
 			continue
 		case n == nil || n.uid != s.uid:
 			w.settleOn(s, on)
@@ -406,20 +427,14 @@ func (w *world) restore(on *seed) {
 			n.version = on.next()
 			on.namespaces[s.name] = n
 		}
-		s.step = 0 // what is under way is done again
+		s.step = 0         // what is under way is done again
+		s.forgotten = true // the tombstones may be lost, or be of another time
 		if !s.unusedSince.IsZero() {
-			on.namespaces[s.name].Infrastructure = on.namespaces[s.name].Infrastructure && false
+			on.namespaces[s.name].Infrastructure = false
 		}
 	}
 	on.objects = slices.DeleteFunc(on.objects, func(o object) bool {
-		n := on.namespaces[o.namespace]
-		if o.namespace == tombs || n != nil {
-			return false
-		}
-		if s := w.garden.shoot(o.owner.ShootUID); s != nil {
-			s.forgotten = true
-		}
-		return true
+		return o.namespace != tombs && on.namespaces[o.namespace] == nil
 	})
 }
 

@@ -74,7 +74,7 @@ type change func(*options)
 // run simulates the world once. The same seed and changes give the same run.
 func run(seed uint64, changes ...change) *world {
 	rng := newRand(seed)
-	w := &world{rng: rng, options: draw(rng), now: epoch, stats: newStats()}
+	w := &world{rng: rng, options: draw(rng), now: epoch, told: map[string]bool{}, stats: newStats()}
 	for _, c := range changes {
 		c(&w.options)
 	}
@@ -95,12 +95,12 @@ func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x69707
 
 func (w *world) build() {
 	w.garden = garden{names: []string{"a", "b"}, ranges: 1 + w.rng.IntN(2)}
-	whole := netip.MustParsePrefix("2001:db8::/60")
+	whole := netip.MustParsePrefix([]string{"2001:db8::/61", "2001:db8::/60", "2001:db8::/58"}[w.rng.IntN(3)])
 	w.cloud = &cloud{world: w, whole: whole, quota: 6 + w.rng.IntN(12), tokens: map[string]*item{}}
 	for i, name := range []string{"seed-a", "seed-b"} {
 		s := &seed{
 			name: name, namespaces: map[string]*namespace{}, ledger: &reservation.Ledger{},
-			pool: netip.MustParsePrefix([]string{"2001:db8::/61", "2001:db8:0:8::/61"}[i]),
+			pools: []netip.Prefix{netip.MustParsePrefix([]string{"2001:db8::/61", "2001:db8:0:8::/61"}[i])},
 		}
 		w.seeds = append(w.seeds, s)
 		for replica := range 2 {
@@ -110,7 +110,7 @@ func (w *world) build() {
 	// What is not ours: somebody's, and another garden's.
 	for i, key := range []string{stranger, otherGarden + "uid-1/nodes-ipv6/1"} {
 		if p, ok := w.cloud.lowest(64); ok && w.rng.IntN(2) == 0 {
-			w.cloud.items = append(w.cloud.items, &item{id: len(w.cloud.items) + 1, prefix: p, key: key, seed: w.seeds[i].name, since: w.now})
+			w.cloud.add(p, key, w.seeds[i].name)
 		}
 	}
 }

@@ -88,6 +88,7 @@ type world struct {
 	stats   *stats
 
 	trace      []string
+	told       map[string]bool // what has been traced since it is calm
 	violations []string
 }
 
@@ -141,9 +142,17 @@ func (w *world) happens(c chance) bool {
 }
 
 func (w *world) tracef(format string, args ...any) {
-	if w.options.traced {
-		w.trace = append(w.trace, w.now.Format("02T15:04:05 ")+fmt.Sprintf(format, args...))
+	if !w.options.traced {
+		return
 	}
+	text := fmt.Sprintf(format, args...)
+	if w.calm {
+		if w.told[text] {
+			return
+		}
+		w.told[text] = true
+	}
+	w.trace = append(w.trace, w.now.Format("02T15:04:05 ")+text)
 }
 
 func (w *world) violate(format string, args ...any) {

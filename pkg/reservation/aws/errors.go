@@ -96,7 +96,7 @@ func classify(err error, how effect, what string, redact *strings.Replacer) erro
 		case kind == "": // the service has understood and refused, for a reason that we do not know
 			kind = reservation.Retry
 		}
-		return reservation.Errorf(kind, "%s: AWS says %w", what, said)
+		return reservation.Errorf(kind, "%s: AWS says %w%s", what, said, advice(kind, api.ErrorCode()))
 	}
 	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, ended) {
@@ -108,6 +108,21 @@ func classify(err error, how effect, what string, redact *strings.Replacer) erro
 		return reservation.Errorf(unknownOutcome(how), "%s: no answer from AWS: %s", what, redact.Replace(lost.Err.Error()))
 	}
 	return reservation.Errorf(unknownOutcome(how), "%s: AWS did not answer as expected: %s", what, redact.Replace(innermost(err).Error()))
+}
+
+// advice says what would be right, for what a person has to mend.
+func advice(kind reservation.Kind, code string) string {
+	switch {
+	case kind == reservation.Unauthorized && (strings.HasPrefix(code, "Unauthorized") || strings.HasPrefix(code, "AccessDenied")):
+		return "; grant the permissions of docs/ipam/aws.md"
+	case kind == reservation.Unauthorized:
+		return "; renew the credentials in the Secret"
+	case kind == reservation.Quota:
+		return "; raise the quota in AWS's Service Quotas"
+	case strings.HasPrefix(code, "InvalidIpamPoolId"):
+		return "; check the pool's ID, its locale (the backend's region) and that it is shared with the account"
+	}
+	return ""
 }
 
 func unknownOutcome(how effect) reservation.Kind {

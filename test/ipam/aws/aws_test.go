@@ -7,6 +7,7 @@ package aws_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"testing"
@@ -156,6 +157,44 @@ func TestUsage(t *testing.T) {
 	g.Expect(u.LargestFree).To(Equal(53))
 	g.Expect(u.FreePrefixes).To(HaveLen(57))
 	g.Expect([]float64{u.FreePrefixes[52], u.FreePrefixes[53], u.FreePrefixes[56], u.FreePrefixes[64]}).To(Equal([]float64{0, 1, 8, 2048}))
+}
+
+// A pool with many CIDRs and allocations is read to the last page; what is not provisioned yet counts for nothing.
+func TestUsageReadsAllPages(t *testing.T) {
+	var cidrs []string
+	for i := range 12 {
+		cidrs = append(cidrs, fmt.Sprintf("2600:1f00:%x::/56", i))
+	}
+	g, a := NewWithT(t), newAccount(t, cidrs...)
+	for i := range 11 {
+		a.Occupy(a.pool, cidrs[i], fmt.Sprintf("vpc-%d", i), "")
+	}
+	usages, err := a.reserver(t, garden).Usage(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect([]float64{usages[0].FreePrefixes[64], usages[0].FreePrefixes[56], usages[0].Capacity / usages[0].Free}).To(Equal([]float64{256, 1, 12}))
+}
+
+// Of a pool and one within it both may be configured: that the large one has given space to the small one is in nobody's way.
+func TestClaimInAPoolWithinAPool(t *testing.T) {
+	g, a := NewWithT(t), newAccount(t, "2600:1f00::/48")
+	inner := a.AddPool("2600:1f00:0:100::/56")
+	a.Occupy(a.pool, "2600:1f00:0:100::/56", inner, "")
+	r, err := aws.New("vpc-ipam", a.config(), []reservation.Pool{poolOf("inner", inner), poolOf("outer", a.pool)}, garden,
+		func(context.Context) (map[string][]byte, error) { return a.secret(), nil })
+	g.Expect(err).NotTo(HaveOccurred())
+	claim := reservation.Allocation{Owner: reservetest.Owner(1), Prefix: netip.MustParsePrefix("2600:1f00:0:101::/64")}
+	g.Expect(r.Claim(t.Context(), claim)).To(Succeed())
+	g.Expect(a.Prefixes(inner)).To(Equal([]netip.Prefix{claim.Prefix}))
+	g.Expect(r.Claim(t.Context(), claim)).To(Succeed())
+}
+
+func TestPoolThatDoesNotExist(t *testing.T) {
+	g, a := NewWithT(t), newAccount(t)
+	a.pool = "ipam-pool-of-elsewhere"
+	_, err := a.reserver(t, garden).Allocate(t.Context(), reservetest.Owner(1), request(64))
+	g.Expect(err).To(MatchError("allocating a /64 in pool main (ipam-pool-of-elsewhere): AWS says InvalidIpamPoolId.NotFound: The IPAM pool (ipam-pool-of-elsewhere) does not exist; " +
+		"check the pool's ID, its locale (the backend's region) and that it is shared with the account"))
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Invalid))
 }
 
 // A control plane that moves takes its prefixes along: the mark says afterwards who holds them.

@@ -100,7 +100,7 @@ func TestRefusedCredentials(t *testing.T) {
 		},
 		"unknown key": {
 			secret: staticSecret("AKIAUNKNOWN", secretAccessKey),
-			says:   "AWS says AuthFailure: AWS was not able to validate the provided access credentials ([redacted])",
+			says:   "AWS says AuthFailure: AWS was not able to validate the provided access credentials ([redacted]); renew the credentials in the Secret",
 		},
 		"wrong secret": {
 			secret: staticSecret(accessKeyID, "wrong+secret"),
@@ -109,7 +109,7 @@ func TestRefusedCredentials(t *testing.T) {
 		"no permission": {
 			secret: staticSecret("AKIAPOOR", "poor+secret"),
 			setUp:  func(a *account) { a.AddKey("AKIAPOOR", "poor+secret", "GetIpamPoolAllocations") },
-			says:   "is not authorized to perform: ec2:GetIpamPoolAllocations because no identity-based policy allows it",
+			says:   "is not authorized to perform: ec2:GetIpamPoolAllocations because no identity-based policy allows it; grant the permissions of docs/ipam/aws.md",
 		},
 		"unknown token": {
 			secret: webIdentity("token-unknown"),

@@ -233,7 +233,7 @@ func TestF12Quota(t *testing.T) {
 	s.SetQuota(s.pool, 1)
 	err := s.ensure(t, request(64))
 	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Quota))
-	g.Expect(err).To(MatchError(ContainSubstring("AWS says IpamPoolAllocationLimitExceeded: You have reached the limit of 1 allocations")))
+	g.Expect(err).To(MatchError(ContainSubstring("AWS says IpamPoolAllocationLimitExceeded: You have reached the limit of 1 allocations; raise the quota in AWS's Service Quotas")))
 	g.Expect(s.Calls("AllocateIpamPoolCidr")).To(Equal(1), "it is not repeated")
 }
 

@@ -157,6 +157,13 @@ func (s *Server) Calls(action string) int {
 	return s.calls[action]
 }
 
+// Actions that were called.
+func (s *Server) Actions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sortedKeys(s.calls)
+}
+
 func (s *Server) takeFault(action string, form url.Values) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

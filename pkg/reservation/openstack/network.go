@@ -134,8 +134,9 @@ func (r *Reserver) release(ctx context.Context, a reservation.Allocation) error 
 		return nil
 	case err != nil:
 		return err
-	case ours(*n, a.Owner) && len(n.Subnets) == 1 && n.RevisionNumber > 0:
-		// One call for both: nobody can die in between and leave an empty network.
+	case ours(*n, a.Owner) && slices.Equal(n.Subnets, []string{s.ID}) && n.RevisionNumber > 0:
+		// One call for both: nobody can die in between and leave an empty network. It must be this very subnet that is there,
+		// and alone: Neutron deletes whatever is.
 		return r.deleteNetwork(ctx, *n)
 	}
 	return r.deleteSubnet(ctx, *s)

@@ -44,13 +44,15 @@ type Fault struct {
 	Body   string
 	// Delay before anything else.
 	Delay time.Duration
-	// Before is called before the request goes to the service, After when the service has answered and the client does not know.
+	// Before is called when the request has come, After when the service has answered and the client does not know.
 	Before, After func()
 }
 
 // Request that came.
 type Request struct {
 	Method, Path, Query string
+	// Header as the client sent it.
+	Header http.Header
 	// At is when it came.
 	At time.Time
 	// Status that the client got, 0 if none.
@@ -159,7 +161,7 @@ func matches(wantMethod string, wantPath *regexp.Regexp, method, path, query str
 func (p *Proxy) begin(r *http.Request) (Fault, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.requests = append(p.requests, Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, At: time.Now()})
+	p.requests = append(p.requests, Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header.Clone(), At: time.Now()})
 	for i, q := range p.queue {
 		if matches(q.method, q.path, r.Method, r.URL.Path, r.URL.RawQuery) {
 			p.queue = slices.Delete(p.queue, i, i+1)
@@ -178,6 +180,9 @@ func (p *Proxy) answered(index, status int) {
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault, index := p.begin(r)
+	if fault.Before != nil {
+		fault.Before()
+	}
 	if !p.pause(r.Context(), fault.Delay) {
 		return
 	}
@@ -193,9 +198,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(fault.Status)
 		_, _ = io.WriteString(w, fault.Body)
 		return
-	}
-	if fault.Before != nil {
-		fault.Before()
 	}
 	resp, body, err := p.forward(r)
 	if fault.After != nil {

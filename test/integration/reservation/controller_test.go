@@ -52,6 +52,12 @@ type settings struct {
 	Seed string
 	// KillAt is the point of the protocol at which the process kills itself, the first time it gets there.
 	KillAt string
+	// Keep is the interval of verification; zero: the default.
+	Keep time.Duration
+	// Mode of the garbage collection.
+	Mode reservationcontroller.GarbageMode
+	// config of the API server, if it is not the one that all tests share.
+	config *rest.Config
 	// Workers is how many shoots are reconciled at a time.
 	Workers int
 	// Garbage is the interval of the garbage collection and the age of what it frees; zero: the default.
@@ -82,7 +88,8 @@ func runController(ctx context.Context, config *rest.Config, set settings, failp
 		Namespace:       set.Namespace,
 		Backends:        append(backendsOf(store, set.Pools), more...),
 		Controller:      controller.Options{SkipNameValidation: &skip, MaxConcurrentReconciles: max(set.Workers, 1)},
-		GarbageInterval: set.Garbage, GarbageAge: set.Garbage, MeterInterval: time.Second,
+		Garbage:         set.Mode,
+		GarbageInterval: set.Garbage, GarbageAge: set.Garbage, MeterInterval: time.Second, KeepInterval: set.Keep,
 		Failpoint: failpoint,
 	})
 	if err != nil {
@@ -195,7 +202,11 @@ func startHere(t *testing.T, set settings, failpoint func(string), more ...reser
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- runController(ctx, rest.CopyConfig(env.Config), set, failpoint, more...) }()
+	config := env.Config
+	if set.config != nil {
+		config = set.config
+	}
+	go func() { done <- runController(ctx, rest.CopyConfig(config), set, failpoint, more...) }()
 	stopped := false
 	stop = func() {
 		if stopped {

@@ -199,7 +199,7 @@ func TestMigrateAndRestore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			there := newWorld(t)
 			moved := &shoot{world: there, shoot: s.shoot.DeepCopy(),
-				namespace: env.Namespace(t, map[string]string{v1beta1constants.LabelNetworkingProvider: "ipv6"})}
+				namespace: there.shootNamespace()}
 			moved.shoot.Status.Networking = &gardencorev1beta1.NetworkingStatus{
 				Nodes: infra.Status.Networking.Nodes, Pods: infra.Status.Networking.Pods, Services: infra.Status.Networking.Services,
 			}
@@ -258,7 +258,7 @@ func TestRestoresWhatIsPublished(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			s := w.newShootIn(env.Namespace(t, map[string]string{v1beta1constants.LabelNetworkingProvider: "ipv6"}), demo)
+			s := w.newShootIn(w.shootNamespace(), demo)
 			s.shoot.Status.Networking = &gardencorev1beta1.NetworkingStatus{
 				Nodes: []string{tc.nodes}, Pods: []string{tc.nodes}, Services: []string{tc.services},
 			}
@@ -278,7 +278,7 @@ func TestRestoresWhatIsPublished(t *testing.T) {
 }
 
 // A Shoot that asks for another size by now keeps what it has, and is told so once.
-func TestTellsOnceOfASizeThatChanged(t *testing.T) {
+func TestF24SizeChangedAfterBound(t *testing.T) {
 	w := newWorld(t)
 	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
 	s := w.newShoot(demo)

@@ -8,9 +8,12 @@
 package reservation_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +36,26 @@ import (
 // env is the API server that all tests share, with the webhook registered.
 var env *envtest.Environment
 
+// logged is all that was logged in this process.
+var logged = &lockedBuffer{}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(envController) != "" {
 		os.Exit(controllerMain())
@@ -43,14 +66,10 @@ func TestMain(m *testing.M) {
 func testMain(m *testing.M) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	ctrl.SetLogger(logzap.New(logzap.WriteTo(os.Stderr)))
+	ctrl.SetLogger(logzap.New(logzap.WriteTo(io.MultiWriter(os.Stderr, logged))))
 
 	var err error
-	env, err = envtest.New(
-		envtest.WithScheme(addToScheme),
-		envtest.WithGardenerCRDs(),
-		envtest.WithCRDs("charts/gardener-extension-networking-ipv6/templates/crds"),
-	)
+	env, err = envtest.New(seed()...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start a kube-apiserver:", err)
 		return 1
@@ -61,11 +80,20 @@ func testMain(m *testing.M) int {
 		}
 	}()
 	env.Config.QPS, env.Config.Burst = 1000, 2000
-	if err := serveWebhook(ctx); err != nil {
+	if err := serveWebhook(ctx, env); err != nil {
 		fmt.Fprintln(os.Stderr, "serve the webhook:", err)
 		return 1
 	}
 	return m.Run()
+}
+
+// seed is what an API server must have to be one.
+func seed(more ...envtest.Option) []envtest.Option {
+	return append([]envtest.Option{
+		envtest.WithScheme(addToScheme),
+		envtest.WithGardenerCRDs(),
+		envtest.WithCRDs("charts/gardener-extension-networking-ipv6/templates/crds"),
+	}, more...)
 }
 
 func addToScheme(s *runtime.Scheme) error {
@@ -85,7 +113,7 @@ func newScheme() (*runtime.Scheme, error) {
 
 // serveWebhook runs the webhook in this process, so that it outlives the controllers that the tests kill, and registers it
 // with the configuration that Gardener's library makes of it.
-func serveWebhook(ctx context.Context) error {
+func serveWebhook(ctx context.Context, env *envtest.Environment) error {
 	options := &env.Controlled.WebhookInstallOptions
 	if err := options.PrepWithoutInstalling(); err != nil {
 		return err

@@ -28,6 +28,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/configmap"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
 )
 
 const (
@@ -49,13 +50,20 @@ var demo = v1alpha1.Ranges{Nodes: new("v6global/64+prefix/96"), Pods: new("v6fro
 type world struct {
 	*WithT
 	t         *testing.T
+	env       *envtest.Environment
 	namespace string
 }
 
 // newWorld begins with an API server that holds no shoot and no reservation.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{WithT: NewWithT(t), t: t, namespace: env.Namespace(t, nil)}
+	return newWorldOn(t, env)
+}
+
+// newWorldOn an API server of the test's own.
+func newWorldOn(t *testing.T, on *envtest.Environment) *world {
+	t.Helper()
+	w := &world{WithT: NewWithT(t), t: t, env: on, namespace: on.Namespace(t, nil)}
 	w.SetDefaultEventuallyTimeout(patience)
 	w.SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	w.SetDefaultConsistentlyDuration(steadily)
@@ -67,21 +75,21 @@ func newWorld(t *testing.T) *world {
 func (w *world) clear() {
 	ctx := wctx
 	reservations := &v1alpha1.PrefixReservationList{}
-	w.Expect(env.Client.List(ctx, reservations)).To(Succeed())
+	w.Expect(w.env.Client.List(ctx, reservations)).To(Succeed())
 	for i := range reservations.Items {
 		r := &reservations.Items[i]
 		r.Finalizers = nil
-		w.Expect(client.IgnoreNotFound(env.Client.Update(ctx, r))).To(Succeed())
-		w.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, r))).To(Succeed())
+		w.Expect(client.IgnoreNotFound(w.env.Client.Update(ctx, r))).To(Succeed())
+		w.Expect(client.IgnoreNotFound(w.env.Client.Delete(ctx, r))).To(Succeed())
 	}
 	infras := &extensionsv1alpha1.InfrastructureList{}
-	w.Expect(env.Client.List(ctx, infras)).To(Succeed())
+	w.Expect(w.env.Client.List(ctx, infras)).To(Succeed())
 	for i := range infras.Items {
 		infras.Items[i].Finalizers = nil
-		w.Expect(client.IgnoreNotFound(env.Client.Update(ctx, &infras.Items[i]))).To(Succeed())
-		w.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, &infras.Items[i]))).To(Succeed())
+		w.Expect(client.IgnoreNotFound(w.env.Client.Update(ctx, &infras.Items[i]))).To(Succeed())
+		w.Expect(client.IgnoreNotFound(w.env.Client.Delete(ctx, &infras.Items[i]))).To(Succeed())
 	}
-	w.Expect(env.Client.DeleteAllOf(ctx, &extensionsv1alpha1.Cluster{})).To(Succeed())
+	w.Expect(w.env.Client.DeleteAllOf(ctx, &extensionsv1alpha1.Cluster{})).To(Succeed())
 }
 
 // shoot is a shoot as the seed sees it.
@@ -93,9 +101,14 @@ type shoot struct {
 
 // newShoot makes what gardenlet makes of a Shoot: a namespace, a Cluster and an Infrastructure.
 func (w *world) newShoot(ranges v1alpha1.Ranges, families ...gardencorev1beta1.IPFamily) *shoot {
-	s := w.newShootIn(env.Namespace(w.t, map[string]string{v1beta1constants.LabelNetworkingProvider: "ipv6"}), ranges, families...)
+	s := w.newShootIn(w.shootNamespace(), ranges, families...)
 	s.createInfrastructure(nil)
 	return s
+}
+
+// shootNamespace makes one as gardenlet does for a shoot of our network type.
+func (w *world) shootNamespace() string {
+	return w.env.Namespace(w.t, map[string]string{v1beta1constants.LabelNetworkingProvider: "ipv6"})
 }
 
 func (w *world) newShootIn(namespace string, ranges v1alpha1.Ranges, families ...gardencorev1beta1.IPFamily) *shoot {
@@ -123,19 +136,19 @@ func (s *shoot) syncCluster() {
 	raw, err := json.Marshal(s.shoot)
 	s.Expect(err).NotTo(HaveOccurred())
 	cluster := &extensionsv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
-	err = env.Client.Get(wctx, client.ObjectKeyFromObject(cluster), cluster)
+	err = s.env.Client.Get(wctx, client.ObjectKeyFromObject(cluster), cluster)
 	cluster.Spec.Shoot = runtime.RawExtension{Raw: raw}
 	cluster.Spec.CloudProfile = runtime.RawExtension{Raw: []byte(`{"apiVersion":"core.gardener.cloud/v1beta1","kind":"CloudProfile"}`)}
 	if apierrors.IsNotFound(err) {
-		s.Expect(env.Client.Create(wctx, cluster)).To(Succeed())
+		s.Expect(s.env.Client.Create(wctx, cluster)).To(Succeed())
 		return
 	}
 	s.Expect(err).NotTo(HaveOccurred())
-	s.Expect(env.Client.Update(wctx, cluster)).To(Succeed())
+	s.Expect(s.env.Client.Update(wctx, cluster)).To(Succeed())
 }
 
 func (s *shoot) createInfrastructure(annotations map[string]string) {
-	s.Expect(env.Client.Create(wctx, &extensionsv1alpha1.Infrastructure{
+	s.Expect(s.env.Client.Create(wctx, &extensionsv1alpha1.Infrastructure{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "infra", Annotations: annotations},
 		Spec: extensionsv1alpha1.InfrastructureSpec{
 			DefaultSpec: extensionsv1alpha1.DefaultSpec{Type: "stub"}, Region: "r",
@@ -147,7 +160,7 @@ func (s *shoot) createInfrastructure(annotations map[string]string) {
 // infra reads the Infrastructure.
 func (s *shoot) infra() *extensionsv1alpha1.Infrastructure {
 	infra := &extensionsv1alpha1.Infrastructure{}
-	s.Expect(env.Client.Get(wctx, types.NamespacedName{Namespace: s.namespace, Name: "infra"}, infra)).To(Succeed())
+	s.Expect(s.env.Client.Get(wctx, types.NamespacedName{Namespace: s.namespace, Name: "infra"}, infra)).To(Succeed())
 	return infra
 }
 
@@ -163,14 +176,14 @@ func (s *shoot) providerWrites(state gardencorev1beta1.LastOperationState, netwo
 		Type: gardencorev1beta1.LastOperationTypeReconcile, State: state, Progress: 100,
 		Description: "said by the provider", LastUpdateTime: metav1.Now(),
 	}
-	s.Expect(env.Client.Status().Patch(wctx, infra, client.MergeFrom(before))).To(Succeed())
+	s.Expect(s.env.Client.Status().Patch(wctx, infra, client.MergeFrom(before))).To(Succeed())
 	return infra
 }
 
 // get reads one of the shoot's reservations; nil if there is none.
 func (s *shoot) get(name string) *v1alpha1.PrefixReservation {
 	r := &v1alpha1.PrefixReservation{}
-	if err := env.Client.Get(wctx, types.NamespacedName{Namespace: s.namespace, Name: name}, r); err != nil {
+	if err := s.env.Client.Get(wctx, types.NamespacedName{Namespace: s.namespace, Name: name}, r); err != nil {
 		s.Expect(client.IgnoreNotFound(err)).To(Succeed())
 		return nil
 	}
@@ -202,7 +215,7 @@ func (s *shoot) markDeleted() {
 
 // infrastructureGone removes the Infrastructure, as at the end of its deletion.
 func (s *shoot) infrastructureGone() {
-	s.Expect(env.Client.Delete(wctx, s.infra())).To(Succeed())
+	s.Expect(s.env.Client.Delete(wctx, s.infra())).To(Succeed())
 }
 
 // held is what the ledger of the pools holds, by prefix.
@@ -232,14 +245,14 @@ func (s *shoot) heldBy(ledger string) func() []string {
 // tombstones in the extension's namespace.
 func (w *world) tombstones() []v1alpha1.PrefixReservation {
 	list := &v1alpha1.PrefixReservationList{}
-	w.Expect(env.Client.List(wctx, list, client.InNamespace(w.namespace))).To(Succeed())
+	w.Expect(w.env.Client.List(wctx, list, client.InNamespace(w.namespace))).To(Succeed())
 	return list.Items
 }
 
 // events about the shoot, "reason: note".
 func (s *shoot) events() []string {
 	list := &eventsv1.EventList{}
-	s.Expect(env.Client.List(wctx, list, client.InNamespace(s.namespace))).To(Succeed())
+	s.Expect(s.env.Client.List(wctx, list, client.InNamespace(s.namespace))).To(Succeed())
 	var texts []string
 	for _, e := range list.Items {
 		texts = append(texts, e.Reason+": "+e.Note)
@@ -248,7 +261,7 @@ func (s *shoot) events() []string {
 }
 
 func (w *world) store(name string) reservation.Store {
-	return configmap.New(env.Client, env.Client, w.namespace, name)
+	return configmap.New(w.env.Client, w.env.Client, w.namespace, name)
 }
 
 func clusterOf(s *shoot) *extensionsv1alpha1.Cluster {

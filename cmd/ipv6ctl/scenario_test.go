@@ -143,6 +143,20 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
+// TestIPAMDocumentation keeps the plan in docs/ipam.md true.
+func TestIPAMDocumentation(t *testing.T) {
+	g := NewWithT(t)
+	doc, err := os.ReadFile("../../docs/ipam.md")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, block, found := strings.Cut(string(doc), "```text\n$ ipv6ctl plan")
+	g.Expect(found).To(BeTrue())
+	block, _, _ = strings.Cut(block, "```")
+	args, printed, _ := strings.Cut(block, "\n")
+	stdout, stderr, _ := run("../..", "", command(t, "$ ipv6ctl plan"+args)...)
+	g.Expect(stderr).To(BeEmpty())
+	g.Expect(printed).To(Equal(stdout))
+}
+
 func TestPicturesAreWellFormed(t *testing.T) {
 	for _, args := range [][]string{
 		{"--nodes", "v6global/64+prefix/96", "--pods", "v6fromNode", "--services", "v6global/64"},

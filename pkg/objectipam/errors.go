@@ -53,8 +53,14 @@ func kind(err error) reservation.Kind {
 
 // uncertain tells whether a failed call may have taken effect: the API server gave up waiting, or did not answer at all.
 func uncertain(err error) bool {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
+	var (
+		classified *reservation.Error
+		status     apierrors.APIStatus
+	)
+	switch {
+	case errors.As(err, &classified):
+		return false
+	case !errors.As(err, &status):
 		return !meta.IsNoMatchError(err)
 	}
 	return apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) || apierrors.IsInternalError(err) || apierrors.IsUnexpectedServerError(err)

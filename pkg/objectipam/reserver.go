@@ -31,6 +31,9 @@ type Reserver struct {
 	Service     Service
 	Pools       []reservation.Pool
 	Home        reservation.Home
+	// Distrust makes it look after every answer whether somebody else got the same: for a service whose controller can be behind
+	// its own writes. A prefix that the service has not chosen itself is always looked after.
+	Distrust bool
 	// Patience and Settle replace the constants if they are not 0.
 	Patience, Settle time.Duration
 }
@@ -94,6 +97,9 @@ func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, reques
 	}
 	if earlier != nil {
 		object, err := r.await(ctx, owner, earlier)
+		if err == nil && r.Distrust {
+			err = r.undisputed(ctx, object, true)
+		}
 		if !note(err) {
 			return r.settled(object, owner, err)
 		}
@@ -194,15 +200,19 @@ func (r *Reserver) place(ctx context.Context, owner reservation.Owner, ask Ask) 
 	if object, err = r.await(ctx, owner, object); err != nil {
 		return nil, err
 	}
-	if ask.Prefix.IsValid() {
-		return object, r.undisputed(ctx, object, ask.Pool)
+	if r.Distrust || ask.Prefix.IsValid() {
+		return object, r.undisputed(ctx, object, !ask.Prefix.IsValid())
 	}
 	return object, nil
 }
 
 // undisputed makes sure that nobody else got the same at the same time, which a service need not exclude for a prefix that it
 // has not chosen itself. It looks after the service has taken note of ours: from then on it gives it to nobody.
-func (r *Reserver) undisputed(ctx context.Context, object *Object, pool reservation.Pool) error {
+func (r *Reserver) undisputed(ctx context.Context, object *Object, chosen bool) error {
+	pool, ok := r.pool(object)
+	if !ok {
+		return nil
+	}
 	space, err := r.Space(ctx, pool)
 	if err != nil {
 		return err
@@ -214,7 +224,19 @@ func (r *Reserver) undisputed(ctx context.Context, object *Object, pool reservat
 	if err := r.withdraw(ctx, object); err != nil {
 		return err
 	}
-	return reservation.Errorf(reservation.Conflict, "%s is held by %s", object.Prefix, other.Holder)
+	if !chosen {
+		return reservation.Errorf(reservation.Conflict, "%s is held by %s", object.Prefix, other.Holder)
+	}
+	return reservation.Errorf(reservation.Retry, "%s was given to %s as well; it was given back", object.Prefix, other.Holder)
+}
+
+// pool that an object asks; none if it is not configured any more.
+func (r *Reserver) pool(object *Object) (reservation.Pool, bool) {
+	at := slices.IndexFunc(r.Pools, func(p reservation.Pool) bool { return p.ID == object.Pool })
+	if at < 0 {
+		return reservation.Pool{}, false
+	}
+	return r.Pools[at], true
 }
 
 // find the owner's object, nil if there is none. An object of that name that is not the owner's is a Conflict.

@@ -7,7 +7,6 @@ package objectipam
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -74,19 +73,19 @@ func (r *Reserver) await(ctx context.Context, owner reservation.Owner, object *O
 // refused withdraws the object if the service refuses it. The object is deleted as it was before the service was asked: if it
 // has been answered since, the deletion fails, and the answer stands.
 func (r *Reserver) refused(ctx context.Context, owner reservation.Owner, object *Object) error {
-	at := slices.IndexFunc(r.Pools, func(p reservation.Pool) bool { return p.ID == object.Pool })
-	if at < 0 {
-		return nil // its pool is not configured any more, so nobody can tell
+	pool, ok := r.pool(object)
+	if !ok {
+		return nil // nobody can tell
 	}
 	fresh, err := r.find(ctx, owner)
 	if err != nil || fresh == nil || fresh.UID != object.UID || fresh.Deleting || fresh.Prefix.IsValid() {
 		return err
 	}
-	refusal := r.Service.Refusal(ctx, *fresh, r.Pools[at])
+	refusal := r.Service.Refusal(ctx, *fresh, pool)
 	if refusal == nil {
 		return nil
 	}
-	refusal = Classify(refusal, "pool "+r.Pools[at].Name)
+	refusal = Classify(refusal, "pool "+pool.Name)
 	switch reservation.KindOf(refusal) {
 	case reservation.Exhausted, reservation.Conflict, reservation.Invalid:
 		err := r.withdraw(ctx, fresh)

@@ -32,7 +32,6 @@ type Config struct {
 // Reserver is the backend.
 type Reserver struct {
 	*objectipam.Reserver
-	service *service
 }
 
 var (
@@ -54,11 +53,11 @@ func New(name string, cfg Config, pools []reservation.Pool, home reservation.Hom
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	s := &service{client: c, namespace: cfg.Namespace}
-	return &Reserver{
-		Reserver: &objectipam.Reserver{BackendName: name, Service: s, Pools: pools, Home: home, Patience: cfg.Patience},
-		service:  s,
-	}, nil
+	return &Reserver{&objectipam.Reserver{
+		BackendName: name, Service: &service{client: c, namespace: cfg.Namespace}, Pools: pools, Home: home, Patience: cfg.Patience,
+		// IronCore's controller computes what is free from its cache, in which its last answers may be missing.
+		Distrust: true,
+	}}, nil
 }
 
 // Usage computes from what is allocated of each parent what is left.

@@ -185,15 +185,39 @@ func (s *service) Delete(ctx context.Context, o objectipam.Object) error {
 	return s.client.Delete(ctx, s.object(prefixKind, o.Name), preconditions)
 }
 
-// Space is the parent, less what was allocated of it.
+// Space is the parent, less what was allocated of it: what its book says, and what the Prefixes themselves say, in case that
+// the book was changed behind their backs.
 func (s *service) Space(ctx context.Context, pool reservation.Pool) (objectipam.Space, error) {
 	whole, err := s.parent(ctx, pool)
 	if err != nil {
 		return objectipam.Space{}, err
 	}
 	space := objectipam.Space{Whole: []netip.Prefix{whole}}
-	items, err := s.list(ctx, allocationKind)
+	add := func(text, name string) error {
+		held, err := parsed(text)
+		part := objectipam.Part{Prefix: held, Name: name, Holder: "Prefix " + s.namespace + "/" + name}
+		if err == nil && !slices.Contains(space.Used, part) {
+			space.Used = append(space.Used, part)
+		}
+		return err
+	}
+	items, err := s.list(ctx, prefixKind)
 	if err != nil {
+		return space, err
+	}
+	for i := range items {
+		p, err := read[prefixObject](&items[i])
+		if err != nil {
+			return space, err
+		}
+		if p.Spec.ParentRef == nil || p.Spec.ParentRef.Name != pool.ID || p.Status.Phase != allocated {
+			continue
+		}
+		if err := add(p.Spec.Prefix, p.Name); err != nil {
+			return space, err
+		}
+	}
+	if items, err = s.list(ctx, allocationKind); err != nil {
 		return space, err
 	}
 	for i := range items {
@@ -204,18 +228,21 @@ func (s *service) Space(ctx context.Context, pool reservation.Pool) (objectipam.
 		if a.Spec.PrefixRef == nil || a.Spec.PrefixRef.Name != pool.ID || a.Status.Phase != allocated {
 			continue
 		}
-		held, err := parsed(a.Status.Prefix)
-		if err != nil {
+		if err := add(a.Status.Prefix, a.holder()); err != nil {
 			return space, err
 		}
-		part := objectipam.Part{Prefix: held, Holder: "PrefixAllocation " + s.namespace + "/" + a.Name}
-		if at := slices.IndexFunc(a.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == prefixKind.Kind }); at >= 0 {
-			part.Name = a.OwnerReferences[at].Name
-			part.Holder = "Prefix " + s.namespace + "/" + part.Name
-		}
-		space.Used = append(space.Used, part)
 	}
 	return space, nil
+}
+
+// holder is the name of the Prefix that the allocation was made for.
+func (a prefixAllocation) holder() string {
+	for _, o := range a.OwnerReferences {
+		if o.Kind == prefixKind.Kind {
+			return o.Name
+		}
+	}
+	return a.Name
 }
 
 // Refusal computes it: a Prefix that finds no room stays Pending, for ever and without a word.

@@ -13,7 +13,6 @@ import (
 
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/utils/ptr"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
 )
@@ -79,12 +78,12 @@ func validateRegion(backend v1alpha1.Backend, path *field.Path) field.ErrorList 
 	region := backend.Region
 	switch backend.Type {
 	case v1alpha1.BackendOpenStack, v1alpha1.BackendAWS:
-		// Neutron's endpoint is in the catalogue that the credentials lead to, EC2's follows from the region.
-		if region == nil && backend.SecretName != nil && backend.Type == v1alpha1.BackendAWS {
-			return field.ErrorList{field.Required(path, "with secretName the account is the operator's, and no shoot tells its region")}
-		}
-		if region != nil && strings.TrimSpace(*region) != *region || ptr.Deref(region, "-") == "" {
+		switch {
+		case region != nil && (*region == "" || strings.TrimSpace(*region) != *region):
 			return field.ErrorList{field.Invalid(path, *region, "must be the name of a region; leave it out for that of the shoot")}
+		case region == nil && backend.SecretName != nil && backend.Type == v1alpha1.BackendAWS:
+			// Neutron's endpoint is in the catalogue that the credentials lead to, EC2's follows from the region.
+			return field.ErrorList{field.Required(path, "with secretName the account is the operator's, and no shoot tells its region")}
 		}
 	case v1alpha1.BackendGCP:
 		if region != nil {
@@ -92,10 +91,14 @@ func validateRegion(backend v1alpha1.Backend, path *field.Path) field.ErrorList 
 		}
 	case v1alpha1.BackendClusterAPI, v1alpha1.BackendIronCore:
 		if region != nil {
-			return field.ErrorList{field.Forbidden(path, fmt.Sprintf("type %s has none: it is reached by a kubeconfig (secretName), or in the seed itself", backend.Type))}
+			return field.ErrorList{field.Forbidden(path, byKubeconfig(backend.Type))}
 		}
 	}
 	return nil
+}
+
+func byKubeconfig(kind v1alpha1.BackendType) string {
+	return fmt.Sprintf("type %s has none: it is reached by a kubeconfig (secretName), or in the seed itself", kind)
 }
 
 func validateEndpoint(backend v1alpha1.Backend, path *field.Path) field.ErrorList {
@@ -103,7 +106,7 @@ func validateEndpoint(backend v1alpha1.Backend, path *field.Path) field.ErrorLis
 		return nil
 	}
 	if !backend.Type.IsCloud() {
-		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("type %s has none: it is reached by a kubeconfig (secretName), or in the seed itself", backend.Type))}
+		return field.ErrorList{field.Forbidden(path, byKubeconfig(backend.Type))}
 	}
 	endpoint, err := url.Parse(*backend.Endpoint)
 	switch {

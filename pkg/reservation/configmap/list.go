@@ -38,11 +38,3 @@ func decodeList(text string) (*reservation.Ledger, error) {
 	}
 	return ledger, nil
 }
-
-func encodeList(ledger *reservation.Ledger) ([]byte, error) {
-	var list []listed
-	for a := range ledger.All() {
-		list = append(list, listed{Prefix: a.Prefix, Owner: a.Owner.Key(), ID: a.ID, Since: a.Since})
-	}
-	return json.Marshal(list)
-}

@@ -2,8 +2,8 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
-// ipv6ctl is for a person's terminal: it shows what a Shoot would get for its ranges, and what an address belongs to. It talks to
-// nobody.
+// ipv6ctl is for a person's terminal: it shows what a Shoot would get for its ranges, and what an address belongs to, without talking
+// to anybody; and to operators what a seed has reserved.
 package main
 
 import (
@@ -23,13 +23,14 @@ func main() {
 
 func newCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:           "ipv6ctl",
-		Short:         "Shows what becomes of a Shoot's ranges",
-		Long:          "Shows what becomes of a Shoot's ranges. It talks to nobody: all it knows is in the file, or the flags, that it is given.",
+		Use:   "ipv6ctl",
+		Short: "Shows what becomes of a Shoot's ranges",
+		Long: `Shows what becomes of a Shoot's ranges. plan and explain talk to nobody: all they know is in the file, or the flags, that they are
+given. reservations talks to the API server of a seed.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(newPlanCommand(), newExplainCommand())
+	cmd.AddCommand(newPlanCommand(), newExplainCommand(), newReservationsCommand())
 	return cmd
 }
 

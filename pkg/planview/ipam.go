@@ -97,6 +97,17 @@ func (i IPAM) String() string {
 	return i.Backend + " (" + i.Type + "), " + pools
 }
 
+// from tells behind what is reserved where, "" if the configuration is not known.
+func from(i *IPAM) string {
+	switch {
+	case i == nil:
+		return ""
+	case i.Backend == "":
+		return ", which no backend serves"
+	}
+	return " from " + i.String()
+}
+
 // ipamRows are the lines of a family that tell where it is reserved.
 func ipamRows(trunk string, last bool, i *IPAM) []row {
 	if i == nil {

@@ -106,7 +106,7 @@ func (c *canvas) drawRange(r Range) {
 // drawFamily draws the bar of one family.
 func (c *canvas) drawFamily(name string, p palette, f Family) {
 	c.y += 18
-	c.text(margin, c.y, 12, sans, soft, "start", f.Family+": "+source(f))
+	c.text(margin, c.y, 12, sans, soft, "start", f.Family+": "+source(f)+from(f.IPAM))
 	c.text(svgWidth-margin, c.y, 12, sans, soft, "end", publication(name, f))
 	c.y += 7
 	top, width := c.y, inner

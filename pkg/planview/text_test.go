@@ -25,6 +25,15 @@ func TestCount(t *testing.T) {
 	g.Expect(count(new(8), "pod", " each")).To(Equal("256 pods each"))
 }
 
+func TestFrom(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(from(nil)).To(BeEmpty())
+	g.Expect(from(&IPAM{Error: "no"})).To(Equal(", which no backend serves"))
+	g.Expect(from(&IPAM{Backend: "ula", Type: "ula"})).To(Equal(" from ula"))
+	g.Expect(from(&IPAM{Backend: "pool", Type: "pool", Pools: []string{"a", "b"}})).To(Equal(" from operator's pools a, b"))
+	g.Expect(from(&IPAM{Backend: "neutron", Type: "openstack", Pools: []string{"a"}})).To(Equal(" from neutron (openstack), pool a"))
+}
+
 func TestWrap(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(wrap("a bb ccc dddd", 6)).To(Equal([]string{"a bb", "ccc", "dddd"}))

@@ -63,7 +63,9 @@ func (r *quarantineReconciler) unfinished(ctx context.Context, tombstone *v1alph
 	if left := r.GarbageAge - r.now().Sub(tombstone.CreationTimestamp.Time); left > 0 {
 		return reconcile.Result{RequeueAfter: left}, nil
 	}
-	return reconcile.Result{}, r.remove(ctx, tombstone)
+	// Not if its status comes in between.
+	exactly := client.Preconditions{UID: &tombstone.UID, ResourceVersion: &tombstone.ResourceVersion}
+	return reconcile.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, tombstone, exactly))
 }
 
 // heir is the living reservation that holds what the tombstone stands for: a shoot that migrated away and came back.

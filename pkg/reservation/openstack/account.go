@@ -110,7 +110,7 @@ func (a *account) login(ctx context.Context, secret map[string][]byte) (*session
 	}
 	s := &session{secrets: []string{get("password"), get("applicationCredentialSecret")}}
 	fail := func(err error) error {
-		return refusal{what: "logging in to Keystone", repeatable: true, secrets: s.secrets, silent: true}.explain(err)
+		return refusal{what: "logging in to Keystone", repeatable: true, login: true, secrets: s.secrets}.explain(err)
 	}
 	provider, err := openstack.NewClient(options.IdentityEndpoint)
 	if err != nil {
@@ -210,6 +210,10 @@ func newTransport(bundle string, insecure bool) (http.RoundTripper, error) {
 	return &patient{next: base, sleep: sleep}, nil
 }
 
+// secondLook is the pause before another login when a token was refused. Keystone dates tokens and revocations by the second:
+// a token that was issued in the same second as a revocation is refused although it is new.
+const secondLook = time.Second
+
 // call makes one call of the service. If it refuses the token, the credentials are read once more and the call is repeated:
 // tokens expire, are revoked, and credentials are replaced. Nothing has happened at the service then.
 func (r *Reserver) call(ctx context.Context, c refusal, f func(*session) error) error {
@@ -229,7 +233,7 @@ func (r *Reserver) call(ctx context.Context, c refusal, f func(*session) error) 
 			return err
 		}
 		r.account.forget(s)
-		if attempt == 2 {
+		if attempt == 2 || sleep(ctx, secondLook) != nil {
 			return err
 		}
 	}

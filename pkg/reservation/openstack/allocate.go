@@ -136,7 +136,8 @@ func (r *Reserver) take(ctx context.Context, owner reservation.Owner, p netip.Pr
 	})
 }
 
-// subnet that reserves: without DHCP, without a gateway, and of a type of service that gives no port an address.
+// subnet that reserves: without DHCP, without a gateway (Neutron names one all the same where it chooses the prefix; no router
+// has it), and of a type of service that gives no port an address.
 func (r *Reserver) subnet(owner reservation.Owner, poolID, networkID string) subnets.CreateOpts {
 	off, none := false, ""
 	return subnets.CreateOpts{

@@ -72,8 +72,9 @@ type refusal struct {
 	what string
 	// repeatable is false if a lost answer leaves open whether something was made.
 	repeatable bool
-	// silent leaves out what the service says.
-	silent bool
+	// login is true for the call that sends the credentials. What the service says to it is left out, and that it knows no such
+	// application credential (404) is a refusal.
+	login bool
 	// secrets are struck out of every text.
 	secrets []string
 }
@@ -84,7 +85,7 @@ func (r refusal) explain(err error) error {
 	var response gophercloud.ErrUnexpectedResponseCode
 	if errors.As(err, &response) {
 		f := readFault(response)
-		if r.silent {
+		if r.login {
 			f.message = ""
 		}
 		f.message = r.scrub(f.message)
@@ -112,7 +113,7 @@ func (r refusal) kindOf(f *fault) reservation.Kind {
 		return kind
 	}
 	switch {
-	case f.status == http.StatusUnauthorized, f.status == http.StatusForbidden:
+	case f.status == http.StatusUnauthorized, f.status == http.StatusForbidden, f.status == http.StatusNotFound && r.login:
 		return reservation.Unauthorized
 	case f.status == http.StatusConflict, f.status == http.StatusPreconditionFailed,
 		f.status == http.StatusTooManyRequests, f.status == http.StatusServiceUnavailable, f.status == http.StatusRequestTimeout:

@@ -91,7 +91,7 @@ func (r *Reserver) tidy(ctx context.Context, owner reservation.Owner) {
 			return
 		}
 		for _, n := range found {
-			if len(n.Subnets) == 0 && time.Since(n.UpdatedAt) > forgotten {
+			if len(n.Subnets) == 0 && r.account.config.Now().Sub(n.UpdatedAt) > forgotten {
 				r.drop(ctx, n.ID, owner)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 
@@ -34,6 +35,8 @@ type Config struct {
 	Region string
 	// PageSize of lists; 500 if zero.
 	PageSize int
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
 }
 
 // Reserver reserves in the subnet pools of one project.
@@ -55,6 +58,9 @@ var (
 func New(name string, config Config, pools []reservation.Pool, home reservation.Home, credentials reservation.Credentials) (*Reserver, error) {
 	if config.PageSize == 0 {
 		config.PageSize = 500
+	}
+	if config.Now == nil {
+		config.Now = time.Now
 	}
 	for _, p := range pools {
 		if p.ID == "" {

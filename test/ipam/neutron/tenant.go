@@ -78,7 +78,6 @@ type Tenant struct {
 	cloud            *Cloud
 	userID           string
 	identity         *gophercloud.ServiceClient
-	provider         *gophercloud.ProviderClient
 	applicationCount int
 }
 
@@ -93,15 +92,30 @@ func (c *Cloud) NewTenant(t testing.TB) *Tenant {
 	must(t, err)
 	must(t, roles.Assign(t.Context(), c.admin.identity, c.admin.member, roles.AssignOpts{UserID: user.ID, ProjectID: project.ID}).ExtractErr())
 	tenant.ID, tenant.userID = project.ID, user.ID
-	tenant.provider, err = login(t.Context(), c, gophercloud.AuthOptions{
-		IdentityEndpoint: c.AuthURL, Username: tenant.User, Password: tenant.Password, DomainName: domain, TenantName: name,
-	})
-	must(t, err)
-	tenant.identity, err = openstack.NewIdentityV3(tenant.provider, gophercloud.EndpointOpts{})
-	must(t, err)
-	tenant.Network, err = openstack.NewNetworkV2(tenant.provider, gophercloud.EndpointOpts{Region: Region})
-	must(t, err)
+	tenant.login(t)
 	return tenant
+}
+
+// login makes clients with the user's present password. Keystone dates by the second: a token from the same second in which
+// the password was changed is void, so this goes on until one is good.
+func (t *Tenant) login(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), readyTimeout)
+	defer cancel()
+	for {
+		provider, err := login(ctx, t.cloud, gophercloud.AuthOptions{
+			IdentityEndpoint: t.cloud.AuthURL, Username: t.User, Password: t.Password, DomainName: domain, TenantName: t.Name,
+		})
+		must(tb, err)
+		t.identity, err = openstack.NewIdentityV3(provider, gophercloud.EndpointOpts{})
+		must(tb, err)
+		t.Network, err = openstack.NewNetworkV2(provider, gophercloud.EndpointOpts{Region: Region})
+		must(tb, err)
+		if _, err = applicationcredentials.List(t.identity, t.userID, nil).AllPages(ctx); err == nil {
+			return
+		}
+		must(tb, ctx.Err())
+	}
 }
 
 // Secret has the user's name and password, in the form that provider openstack of Gardener has them.
@@ -143,6 +157,7 @@ func (t *Tenant) SetPassword(tb testing.TB, password string) {
 	_, err := users.Update(tb.Context(), t.cloud.admin.identity, t.userID, users.UpdateOpts{Password: password}).Extract()
 	must(tb, err)
 	t.Password = password
+	t.login(tb)
 }
 
 // RevokeToken ends the validity of a token.

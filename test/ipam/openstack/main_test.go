@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
@@ -68,6 +69,7 @@ type world struct {
 	identity, network *faultproxy.Proxy
 	pools             []reservation.Pool
 	pageSize          int
+	now               func() time.Time
 
 	mu     sync.Mutex
 	secret map[string][]byte
@@ -105,7 +107,7 @@ func (w *world) credentials(context.Context) (map[string][]byte, error) {
 // reserver of a seed. Each has a login of its own, as another process would have.
 func (w *world) reserver(t *testing.T, seed string) *openstack.Reserver {
 	t.Helper()
-	r, err := openstack.New("os", openstack.Config{Endpoint: w.network.URL, PageSize: w.pageSize}, w.pools,
+	r, err := openstack.New("os", openstack.Config{Endpoint: w.network.URL, PageSize: w.pageSize, Now: w.now}, w.pools,
 		reservation.Home{GardenID: garden, Seed: seed}, w.credentials)
 	if err != nil {
 		t.Fatal(err)

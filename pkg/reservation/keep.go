@@ -6,10 +6,9 @@ package reservation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
-
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
 // Keep verifies that the backend still holds what is bound, and mends what came loose: a prefix that the backend has lost is
@@ -39,7 +38,11 @@ func (p *Protocol) Keep(ctx context.Context, record Record) error {
 			err = p.keepAttempt(ctx, record, err)
 		}
 		if err != nil {
-			return fmt.Errorf("%s is published, but %s does not hold it for this seed: %w", record.Prefix, p.Reserver.Name(), err)
+			err = fmt.Errorf("%s is published, but %s does not hold it for this seed: %w", record.Prefix, p.Reserver.Name(), err)
+			if kind := KindOf(err); kind != Conflict && kind != Invalid {
+				return err // the record may be out of date
+			}
+			return errors.Join(err, p.freeOthers(ctx, found, a.Prefix))
 		}
 	}
 	return p.freeOthers(ctx, found, a.Prefix)
@@ -97,8 +100,8 @@ func (p *Protocol) take(ctx context.Context, record Record, a Allocation) error 
 }
 
 // Restore binds a reservation to the prefix of which a range is published already: that of a control plane which comes from
-// another seed, or whose reservations were lost. Whole is what the published range was cut from; a larger prefix that begins
-// with it does too. Nothing else is ever bound, and nothing released.
+// another seed, or whose reservations were lost. Whole is what the published range was cut from; another length that begins
+// there does too. Nothing else is ever bound, and nothing released.
 func (p *Protocol) Restore(ctx context.Context, record Record, request Request, whole netip.Prefix) (Record, error) {
 	if record.Phase == Bound {
 		return record, nil
@@ -182,5 +185,6 @@ func covering(found []Allocation, whole netip.Prefix) (Allocation, bool) {
 	return Allocation{}, false
 }
 
-// begins tells whether part is the first of its length in p.
-func begins(p, part netip.Prefix) bool { return prefix.Covers(p, part) && p.Addr() == part.Addr() }
+// begins tells whether one of them is the first of its length in the other. Both begin with what is published, then: what is cut
+// from a prefix for publication is its first part, and nobody is given less than that.
+func begins(p, q netip.Prefix) bool { return p.Overlaps(q) && p.Addr() == q.Addr() }

@@ -237,10 +237,11 @@ func (p *Protocol) clear(ctx context.Context, record Record) error {
 	return nil
 }
 
-// freeOthers gives back what is found beside the prefix to keep. It was never published, so it needs no quarantine.
+// freeOthers gives back what is found beside the prefix to keep, and disjoint from it. It was never published, so it needs no
+// quarantine.
 func (p *Protocol) freeOthers(ctx context.Context, found []Allocation, keep netip.Prefix) error {
 	for _, a := range found {
-		if a.Prefix == keep || p.foreign(a) {
+		if a.Prefix.Overlaps(keep) || p.foreign(a) {
 			continue
 		}
 		if err := p.Reserver.Release(ctx, a); err != nil {

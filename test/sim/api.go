@@ -170,13 +170,16 @@ func (a api) update(o *object, change func(*object)) error {
 	return err
 }
 
-// remove deletes this very object.
+// remove deletes this very object, if it is still as it was read: a tombstone may have been written anew meanwhile.
 func (a api) remove(o *object) error {
 	err := a.write(func() error {
 		s := a.proc.seed
 		i, ok := s.find(o.key())
-		if !ok || s.objects[i].uid != o.uid {
+		switch {
+		case !ok || s.objects[i].uid != o.uid:
 			return errNotFound
+		case s.objects[i].version != o.version:
+			return errConflict
 		}
 		s.objects[i].deleted = true
 		s.objects[i].version = s.next()

@@ -134,8 +134,10 @@ func (w *world) begin(s *shoot, to stage) {
 
 // complete tells whether there is a reservation for all that is published.
 func (w *world) complete(s *shoot) bool {
+	n := s.home.namespaces[s.name]
 	for _, r := range ranges {
-		if _, ok := s.published[r.name]; !ok {
+		_, copied := s.published[r.name]
+		if _, ok := n.infra[r.name]; !ok && !copied {
 			continue
 		}
 		if i, ok := s.home.find(s.name + "/" + r.name); !ok || s.home.objects[i].record.Phase != reservation.Bound {
@@ -397,7 +399,7 @@ func (w *world) restore(on *seed) {
 		return
 	}
 	for _, s := range w.garden.shoots {
-		if n := b.namespaces[s.name]; n != nil && n.uid == s.uid && (n.ShootMigrates || s.stage == migrating) {
+		if n := b.namespaces[s.name]; s.home == on && s.stage == migrating || n != nil && n.uid == s.uid && n.ShootMigrates {
 			return // of the time of a migration: whoever restores that has more to do
 		}
 	}
@@ -415,11 +417,9 @@ func (w *world) restore(on *seed) {
 	on.namespaces = map[string]*namespace{}
 	for _, s := range w.garden.shoots {
 		n := b.namespaces[s.name]
+		s.forgotten = true // the tombstones may be lost, or be of another time
 		switch {
-		case s.stage == gone:
-			s.forgotten = true
-			continue
-		case s.home != on:
+		case s.stage == gone || s.home != on:
 			continue
 		case n == nil || n.uid != s.uid:
 			w.settleOn(s, on)
@@ -427,8 +427,7 @@ func (w *world) restore(on *seed) {
 			n.version = on.next()
 			on.namespaces[s.name] = n
 		}
-		s.step = 0         // what is under way is done again
-		s.forgotten = true // the tombstones may be lost, or be of another time
+		s.step = 0 // what is under way is done again
 		if !s.unusedSince.IsZero() {
 			on.namespaces[s.name].Infrastructure = false
 		}

@@ -55,6 +55,7 @@ type state struct {
 	whole  netip.Prefix
 	held   []reservation.Allocation
 	faults map[Method][]Fault
+	blind  bool
 	hidden int // Lookups and Lists that do not see the latest allocation yet
 	clock  time.Time
 	calls  map[Method]int
@@ -93,6 +94,13 @@ func (r *state) Lag(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hidden = n
+}
+
+// Blind makes Allocate give also what is to be avoided, as a service does that cannot be told.
+func (r *state) Blind() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.blind = true
 }
 
 // Calls is how often a method was called.
@@ -174,6 +182,9 @@ func (r *Reserver) Allocate(_ context.Context, owner reservation.Owner, request 
 	fault, failed := r.begin(Allocate)
 	if failed && !fault.Lost {
 		return reservation.Allocation{}, fault.Err
+	}
+	if r.blind {
+		request.Avoid = nil
 	}
 	var used []netip.Prefix
 	for _, a := range r.held {

@@ -27,8 +27,8 @@ import (
 type crowd struct {
 	reservation.Reserver // of any of the accounts, for the name
 	accounts             []reservation.Reserver
-	// where each allocation was seen.
-	where map[sighting]reservation.Reserver
+	// where each allocation was seen: the number of the account.
+	where map[sighting]int
 }
 
 type sighting struct {
@@ -97,12 +97,12 @@ func fingerprint(region string, data map[string][]byte) [sha256.Size]byte {
 
 // List is what all accounts show, each allocation once.
 func (c *crowd) List(ctx context.Context, gardenID string) ([]reservation.Allocation, error) {
-	c.where = map[sighting]reservation.Reserver{}
+	c.where = map[sighting]int{}
 	var (
 		found []reservation.Allocation
 		errs  []error
 	)
-	for _, account := range c.accounts {
+	for number, account := range c.accounts {
 		listed, err := account.List(ctx, gardenID)
 		if err != nil {
 			log.FromContext(ctx).Error(err, "An account cannot be searched for garbage", "backend", c.Name())
@@ -111,7 +111,7 @@ func (c *crowd) List(ctx context.Context, gardenID string) ([]reservation.Alloca
 		}
 		for _, a := range listed {
 			if _, again := c.where[sightingOf(a)]; !again {
-				c.where[sightingOf(a)] = account
+				c.where[sightingOf(a)] = number
 				found = append(found, a)
 			}
 		}
@@ -124,14 +124,14 @@ func (c *crowd) List(ctx context.Context, gardenID string) ([]reservation.Alloca
 
 // Lookup asks the accounts in which something of the owner was seen.
 func (c *crowd) Lookup(ctx context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
-	asked := map[reservation.Reserver]bool{}
+	asked := map[int]bool{}
 	var found []reservation.Allocation
-	for s, account := range c.where {
-		if s.owner != owner || asked[account] {
+	for s, number := range c.where {
+		if s.owner != owner || asked[number] {
 			continue
 		}
-		asked[account] = true
-		held, err := account.Lookup(ctx, owner)
+		asked[number] = true
+		held, err := c.accounts[number].Lookup(ctx, owner)
 		if err != nil {
 			return nil, err
 		}
@@ -142,9 +142,9 @@ func (c *crowd) Lookup(ctx context.Context, owner reservation.Owner) ([]reservat
 
 // Release in the account in which it was seen.
 func (c *crowd) Release(ctx context.Context, a reservation.Allocation) error {
-	account, ok := c.where[sightingOf(a)]
+	number, ok := c.where[sightingOf(a)]
 	if !ok {
 		return reservation.Errorf(reservation.Retry, "%s was not seen in any account", a.Prefix)
 	}
-	return account.Release(ctx, a)
+	return c.accounts[number].Release(ctx, a)
 }

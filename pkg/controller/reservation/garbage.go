@@ -118,7 +118,7 @@ func (c *garbageCollector) tell(ctx context.Context, report reservation.Report) 
 	for _, g := range report.Freed {
 		logger.Info("Freed a prefix that nobody wants", "prefix", g.Prefix, "backend", g.Backend, "owner", g.Owner.Key(), "sweeps", g.Sweeps)
 		garbageFreed.WithLabelValues(g.Backend).Inc()
-		c.event(&corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Namespace: c.Namespace, Name: c.Namespace}, corev1.EventTypeNormal, "GarbageFreed", "Free",
+		c.event(remains(c.Namespace, g.Owner), corev1.EventTypeNormal, "GarbageFreed", "Free",
 			"%s was held in %s for nobody (%s) and is free now", g.Prefix, g.Backend, g.Owner.Key())
 	}
 	for _, g := range report.WouldFree {
@@ -132,6 +132,13 @@ func (c *garbageCollector) tell(ctx context.Context, report reservation.Report) 
 	}
 	for _, b := range c.accounts.backends {
 		garbageSeen.WithLabelValues(b.Backend).Set(float64(counts[b.Backend]))
+	}
+}
+
+// remains stand for a reservation that is no more. Each has a name of its own, or its event would be counted to another's.
+func remains(namespace string, owner reservation.Owner) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
+		APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "PrefixReservation", Namespace: namespace, Name: tombstonePrefix + owner.Hash(),
 	}
 }
 

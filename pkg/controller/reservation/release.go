@@ -121,8 +121,11 @@ func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, reco
 	return nil
 }
 
+// tombstonePrefix begins the names of tombstones.
+const tombstonePrefix = "released-"
+
 func tombstoneName(object *v1alpha1.PrefixReservation) string {
-	return "released-" + ownerOf(object).Hash()
+	return tombstonePrefix + ownerOf(object).Hash()
 }
 
 // remove deletes the object and takes its finalizer away.

@@ -121,6 +121,7 @@ func testPermissions(t *testing.T, c client.Client) {
 		{extensionUser, "create", "apps", "deployments", "", shootNamespace, ""},
 		{extensionUser, "get", "", "secrets", "", shootNamespace, "shoot-access"},
 		{extensionUser, "list", "", "secrets", "", extensionNamespace, ""},
+		{extensionUser, "list", "", "configmaps", "", extensionNamespace, ""},
 		{extensionUser, "patch", "", "secrets", "", shootNamespace, "cloudprovider"},
 		{extensionUser, "get", "", "secrets", "", extensionNamespace, "account"},
 		{extensionUser, "create", clusterAPI, "ipaddressclaims", "", ipamNamespace, ""},
@@ -142,6 +143,7 @@ func testPermissions(t *testing.T, c client.Client) {
 	denied := []access{
 		{extensionUser, "list", "", "secrets", "", "", ""},
 		{extensionUser, "list", "", "secrets", "", shootNamespace, ""},
+		{extensionUser, "list", "", "configmaps", "", shootNamespace, ""},
 		{extensionUser, "update", extensions, "infrastructures", "", shootNamespace, "one"},
 		{extensionUser, "update", extensions, "clusters", "", "", "one"},
 		{extensionUser, "patch", webhooks, "mutatingwebhookconfigurations", "", "", "gardener-extension-provider-aws"},

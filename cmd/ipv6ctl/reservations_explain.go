@@ -206,6 +206,9 @@ func (st *story) use() []string {
 	case action == reservation.Migrate:
 		return []string{fmt.Sprintf("Yes, under another seed soon: %s.", why)}
 	}
+	if st.Status.Published == "" {
+		return []string{fmt.Sprintf("Not yet, but it is wanted: %s.", why)}
+	}
 	return []string{fmt.Sprintf("Yes: %s.", why)}
 }
 

@@ -25,9 +25,6 @@ import (
 // pageLabel marks the pages of a ledger, with the name of its root.
 const pageLabel = "ipv6.networking.extensions.gardener.cloud/ledger"
 
-// slack is how many records may be there in excess of twice the entries before old ones are cleared away.
-const slack = 1000
-
 // store swaps the root for one that says next. If the changes are too many for it they are moved to pages first.
 //
 // The order makes it safe to die anywhere, and beside others: pages are written before the root that names them, and deleted
@@ -106,6 +103,8 @@ func (s *Store) compact(ctx context.Context, now, after *state) (made []page, er
 
 // choose which pages to make anew: those at the beginning and those at the end.
 func (s *Store) choose(pages []page, changes, entries int) (first, middle, last []page) {
+	// How many records may be there in excess of twice the entries.
+	slack := s.limits.Page / lineSize
 	total := changes
 	for _, p := range pages {
 		total += p.records
@@ -116,7 +115,7 @@ func (s *Store) choose(pages []page, changes, entries int) (first, middle, last 
 		cleared += middle[0].records
 		first, middle = append(first, middle[0]), middle[1:]
 	}
-	if n := len(middle); n > 0 && middle[n-1].records < s.limits.Page/2/lineSize {
+	if n := len(middle); n > 0 && middle[n-1].records < slack/2 {
 		middle, last = middle[:n-1], middle[n-1:]
 	}
 	return first, middle, last

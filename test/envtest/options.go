@@ -65,6 +65,17 @@ func WithGardenerCRDs() Option {
 	}
 }
 
+// WithMonitoringCRDs installs the definition of PrometheusRule, as the pinned version of Gardener has it in its seeds.
+func WithMonitoringCRDs() Option {
+	return func(env *envtest.Environment) error {
+		dir, err := moduleDir("github.com/gardener/gardener")
+		if err != nil {
+			return err
+		}
+		return WithCRDs(filepath.Join(dir, "example/seed-crds/10-crd-monitoring.coreos.com_prometheusrules.yaml"))(env)
+	}
+}
+
 // WithWebhooks installs webhook configurations. Those that name a service are pointed at
 // Controlled.WebhookInstallOptions.LocalServing{Host,Port}, with the certificate in LocalServingCertDir.
 func WithWebhooks(mutating []*admissionregistrationv1.MutatingWebhookConfiguration, validating []*admissionregistrationv1.ValidatingWebhookConfiguration) Option {

@@ -68,7 +68,7 @@ func install(t *testing.T, c client.Client, objects []*unstructured.Unstructured
 }
 
 func TestChartsInstall(t *testing.T) {
-	env := envtest.Start(t, envtest.WithScheme(gardenerkubernetes.AddSeedSchemeToScheme), envtest.WithGardenerCRDs())
+	env := envtest.Start(t, envtest.WithScheme(gardenerkubernetes.AddSeedSchemeToScheme), envtest.WithGardenerCRDs(), envtest.WithMonitoringCRDs())
 	for _, name := range []string{extensionNamespace, admissionNamespace, ipamNamespace} {
 		if err := env.Client.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			t.Fatal(err)

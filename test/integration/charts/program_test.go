@@ -50,7 +50,8 @@ func TestExtensionLivesOnTheChartsPermissions(t *testing.T) {
 
 	g.Expect(c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: extensionNamespace}})).To(Succeed())
 	install(t, c, render(t, charts.ExtensionPath, extensionNamespace, map[string]any{
-		"vpa": map[string]any{"enabled": false},
+		"vpa":     map[string]any{"enabled": false},
+		"metrics": map[string]any{"enableScraping": false}, // nobody is there to scrape
 		"config": map[string]any{
 			"gardenID": "test", "quarantine": "1s",
 			"pools": []any{map[string]any{"name": "test", "prefixes": []any{"2001:db8::/48"}}},

@@ -22,10 +22,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	logzap "sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	configv1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/v1alpha1"
 	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
@@ -56,6 +58,10 @@ type settings struct {
 	Keep time.Duration
 	// Mode of the garbage collection.
 	Mode reservationcontroller.GarbageMode
+	// Adapters of services beside.
+	Adapters []adapterSettings
+	// Hurry tries again at once what has failed.
+	Hurry bool
 	// config of the API server, if it is not the one that all tests share.
 	config *rest.Config
 	// Workers is how many shoots are reconciled at a time.
@@ -81,13 +87,20 @@ func runController(ctx context.Context, config *rest.Config, set settings, failp
 	store := func(name string) reservation.Store {
 		return configmap.New(mgr.GetAPIReader(), mgr.GetClient(), set.Namespace, name)
 	}
+	for _, a := range set.Adapters {
+		more = append(more, a.backend(set.Seed))
+	}
+	tuned := controller.Options{SkipNameValidation: &skip, MaxConcurrentReconciles: max(set.Workers, 1)}
+	if set.Hurry {
+		tuned.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 200*time.Millisecond)
+	}
 	err = reservationcontroller.AddToManager(ctx, mgr, reservationcontroller.Options{
 		Config: &configv1alpha1.ControllerConfiguration{
 			GardenID: gardenID, SeedName: set.Seed, Quarantine: &metav1.Duration{Duration: set.Quarantine},
 		},
 		Namespace:       set.Namespace,
 		Backends:        append(backendsOf(store, set.Pools), more...),
-		Controller:      controller.Options{SkipNameValidation: &skip, MaxConcurrentReconciles: max(set.Workers, 1)},
+		Controller:      tuned,
 		Garbage:         set.Mode,
 		GarbageInterval: set.Garbage, GarbageAge: set.Garbage, MeterInterval: time.Second, KeepInterval: set.Keep,
 		Failpoint: failpoint,

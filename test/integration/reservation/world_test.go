@@ -5,6 +5,7 @@
 package reservation_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -97,6 +98,8 @@ type shoot struct {
 	*world
 	namespace string
 	shoot     *gardencorev1beta1.Shoot
+	// provider type of the Infrastructure; "stub" if empty.
+	provider string
 }
 
 // newShoot makes what gardenlet makes of a Shoot: a namespace, a Cluster and an Infrastructure.
@@ -151,7 +154,7 @@ func (s *shoot) createInfrastructure(annotations map[string]string) {
 	s.Expect(s.env.Client.Create(wctx, &extensionsv1alpha1.Infrastructure{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "infra", Annotations: annotations},
 		Spec: extensionsv1alpha1.InfrastructureSpec{
-			DefaultSpec: extensionsv1alpha1.DefaultSpec{Type: "stub"}, Region: "r",
+			DefaultSpec: extensionsv1alpha1.DefaultSpec{Type: cmp.Or(s.provider, "stub")}, Region: "r",
 			SecretRef: corev1.SecretReference{Namespace: s.namespace, Name: "cloudprovider"},
 		},
 	})).To(Succeed())

@@ -41,6 +41,8 @@ type Config struct {
 	Poll time.Duration
 	// Patience is how long an operation is waited for, 40 seconds if zero. One that takes longer is found by a later look.
 	Patience time.Duration
+	// Timeout is how long one request may take, one minute if zero. It is longer than Patience.
+	Timeout time.Duration
 }
 
 // Reserver makes regional addresses. The ID of an allocation is the resource's path:
@@ -95,12 +97,15 @@ func New(name string, config Config, pools []reservation.Pool, home reservation.
 		}
 		r.pools = append(r.pools, parsed)
 	}
+	if config.Timeout == 0 {
+		config.Timeout = time.Minute
+	}
 	if config.Transport == nil {
 		config.Transport = http.DefaultTransport
 	}
 	transport := &authorized{base: config.Transport, credentials: credentials, trusted: trustedHosts}
 	// A redirect is not followed: the transport puts a token on every request, wherever it goes.
-	options := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: noRedirect})}
+	options := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: noRedirect, Timeout: config.Timeout})}
 	if config.Endpoint != "" {
 		endpoint, err := parseEndpoint(config.Endpoint)
 		if err != nil {

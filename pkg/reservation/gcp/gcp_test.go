@@ -112,7 +112,7 @@ func TestMark(t *testing.T) {
 func TestRequestIDs(t *testing.T) {
 	g := NewWithT(t)
 	id := requestID("name", "subnetwork", "")
-	g.Expect(id).To(MatchRegexp("^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"))
+	g.Expect(id).To(MatchRegexp("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"))
 	g.Expect(requestID("name", "subnetwork", "")).To(Equal(id))
 	g.Expect(requestID("name", "another", "")).NotTo(Equal(id))
 	g.Expect(requestID("name", "subnetwork", "2001:db8::")).NotTo(Equal(id))

@@ -63,11 +63,11 @@ func (r *Reserver) seedOf(label string) string {
 	return strings.ReplaceAll(label, "_", ".")
 }
 
-// requestID is a UUID (version 8, RFC 9562) by which the service recognises a repeated request. It is made of all that the request
-// says: one that is sent to another subnetwork is another one.
+// requestID is a UUID by which the service recognises a repeated request. It is made of all that the request says: one that is sent to
+// another subnetwork is another one. Its form is that of version 4 (RFC 9562), random, which everybody accepts.
 func requestID(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
-	sum[6] = sum[6]&0x0f | 0x80
+	sum[6] = sum[6]&0x0f | 0x40
 	sum[8] = sum[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }

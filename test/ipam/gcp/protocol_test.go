@@ -144,6 +144,24 @@ func TestF04NoAnswer(t *testing.T) {
 	r.holds(t, first)
 }
 
+// Nor does it within the time that the adapter gives it, if the caller has all the time in the world.
+func TestF04NoAnswerForLong(t *testing.T) {
+	for method, want := range map[string]reservation.Kind{"addresses.insert": reservation.Ambiguous, "addresses.get": reservation.Retry} {
+		g := NewWithT(t)
+		r := newRun(t, west)
+		impatient := r.configured(t, gcp.Config{Transport: r.Transport(), Timeout: 200 * time.Millisecond}, "seed-a", west)
+		patient := r.reserver
+		r.reserver = impatient
+		r.Inject(computefake.Fault{Method: method, Hang: true})
+		err := r.ensure(t)
+		g.Expect(kind(err)).To(Equal(want), method)
+		g.Expect(err).To(MatchError(HaveSuffix(": no answer: context deadline exceeded")))
+		r.reserver = patient
+		g.Expect(r.ensure(t)).To(Succeed())
+		r.holds(t, first)
+	}
+}
+
 // An operation that takes longer than anybody waits is found later.
 func TestF04OperationOutlastsPatience(t *testing.T) {
 	g := NewWithT(t)
@@ -164,6 +182,23 @@ func TestF04OperationOfLongAgo(t *testing.T) {
 	r.Remove(got.ID)
 	g.Expect(r.ensure(t)).To(Succeed())
 	r.holds(t, first)
+}
+
+// Operations that are done in the first answer are no other than those of long ago, by their looks.
+func TestOperationsDoneAtOnce(t *testing.T) {
+	g := NewWithT(t)
+	r := newRun(t, west)
+	r.Steps(0)
+	ends := computefake.Fault{Method: "addresses.insert", Operation: "QUOTA_EXCEEDED"}
+	r.Inject(ends, ends)
+	g.Expect(kind(r.ensure(t))).To(Equal(reservation.Quota))
+	g.Expect(r.ensure(t)).To(Succeed())
+	r.holds(t, first)
+	g.Expect(r.Calls("regionOperations.wait")).To(BeZero())
+	record, err := r.protocol().BeginRelease(t.Context(), r.record)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(r.protocol().FinishRelease(t.Context(), record)).To(Succeed())
+	g.Expect(r.Dump()).To(BeEmpty())
 }
 
 func TestF08TwoReplicas(t *testing.T) {

@@ -164,12 +164,11 @@ func (s *Server) insertAddress(c call) answer {
 		path: path, name: in.Name, description: in.Description, subnetwork: sub.path, addressType: in.AddressType, number: s.counter, made: time.Now(),
 	}
 	s.addresses[path] = a
-	op := s.start(c, "insert", path, func() string { return s.reserve(a, sub, in.Address) })
-	op.undo = func() {
+	op := s.start(c, "insert", path, func() string { return s.reserve(a, sub, in.Address) }, func() {
 		if s.addresses[path] == a {
 			delete(s.addresses, path)
 		}
-	}
+	})
 	if id := c.query.Get("requestId"); id != "" {
 		s.requests[id] = op.path
 	}
@@ -257,7 +256,7 @@ func (s *Server) deleteAddress(c call) answer {
 			delete(s.addresses, path)
 		}
 		return ""
-	}).view()}
+	}, func() {}).view()}
 }
 
 func (s *Server) setLabels(c call) answer {
@@ -281,5 +280,5 @@ func (s *Server) setLabels(c call) answer {
 		a.labels = in.Labels
 		a.print++
 		return ""
-	}).view()}
+	}, func() {}).view()}
 }

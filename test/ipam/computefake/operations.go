@@ -21,11 +21,11 @@ type operation struct {
 	code string
 }
 
-// start an operation; a fault of the call decides how it ends.
-func (s *Server) start(c call, verb, target string, do func() string) *operation {
+// start an operation. What it does tells by a code that it failed; then it is undone. A fault of the call decides how it ends.
+func (s *Server) start(c call, verb, target string, do func() string, undo func()) *operation {
 	s.counter++
 	c.name = fmt.Sprintf("operation-%d", s.counter)
-	op := &operation{path: c.path("operations"), name: c.name, verb: verb, target: s.link(target), left: max(s.steps, 1), do: do, undo: func() {}}
+	op := &operation{path: c.path("operations"), name: c.name, verb: verb, target: s.link(target), left: max(s.steps, 1), do: do, undo: undo}
 	if c.fault != nil && c.fault.Operation != "" {
 		op.do = func() string { return c.fault.Operation }
 	}

@@ -78,7 +78,7 @@ func (r *Reserver) regain(ctx context.Context, owner reservation.Owner, wanted n
 	return nil, reservation.Errorf(reservation.Invalid, "%s cannot hold %s: %s", r.BackendName, wanted, strings.Join(reasons, "; "))
 }
 
-// Release deletes the object and waits until it is gone. An allocation without a prefix is whatever the object holds.
+// Release deletes the object and waits until it is gone.
 func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocation) error {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
@@ -96,7 +96,7 @@ func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocatio
 	if err := object.belongs(allocation.Owner); err != nil {
 		return err
 	}
-	if allocation.Prefix.IsValid() && object.Prefix != allocation.Prefix {
+	if object.Prefix != allocation.Prefix {
 		return nil // this one was given back before, and the object is another
 	}
 	object.ResourceVersion = "" // it is the owner's, however it looks by now

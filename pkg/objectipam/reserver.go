@@ -6,6 +6,7 @@ package objectipam
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,16 +44,21 @@ var _ reservation.Reserver = &Reserver{}
 // Name of the backend.
 func (r *Reserver) Name() string { return r.BackendName }
 
-// Lookup returns the owner's object. One that is being deleted is an error: what it holds is neither ours nor free.
+// Lookup returns the owner's object. One that was not answered yet holds nothing, but may at any moment: its answer is awaited,
+// and if the service refuses it, it is withdrawn. One that is being deleted is an error: what it holds is neither ours nor free.
 func (r *Reserver) Lookup(ctx context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
 	object, err := r.find(ctx, owner)
-	switch {
-	case err != nil:
+	if err != nil || object == nil {
 		return nil, err
-	case object == nil:
+	}
+	object, err = r.await(ctx, owner, object)
+	if errors.As(err, &withdrawn{}) {
 		return nil, nil
-	case object.Deleting:
-		return nil, goes(object)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return []reservation.Allocation{object.allocation(owner)}, nil
 }
@@ -65,8 +71,8 @@ func (r *Reserver) List(ctx context.Context, gardenID string) ([]reservation.All
 	}
 	var found []reservation.Allocation
 	for _, o := range objects {
-		// What is marked in another way was not marked by us, and what goes is not held any more.
-		if owner, ok := o.owner(); ok && owner.GardenID == gardenID && o.Name == Name(owner) && !o.Deleting {
+		// What is marked in another way was not marked by us; what goes is not held any more, and what waits not yet.
+		if owner, ok := o.owner(); ok && owner.GardenID == gardenID && o.Name == Name(owner) && !o.Deleting && o.Prefix.IsValid() {
 			found = append(found, o.allocation(owner))
 		}
 	}

@@ -47,28 +47,52 @@ func TestConformance(t *testing.T) {
 			return open(m), func() reservation.Reserver { return open(m) }
 		},
 		Scope: plan.Global, Bits: 64, Pools: []string{"pool"}, Foreign: netip.MustParsePrefix("2001:db8:0:77::/64"),
+		Idempotent: true,
+		Seeds: func(*testing.T) (reservation.Reserver, reservation.Reserver) {
+			m := newModel("2001:db8::/56")
+			a, b := open(m), open(m)
+			a.Home.Seed, b.Home.Seed = reservetest.SeedA, reservetest.SeedB
+			return a, b
+		},
+		Full: func(*testing.T) (reservation.Reserver, int) { return open(newModel("2001:db8::/62")), 4 },
 	})
 }
 
-func TestWhatWaitsForAnAnswerHoldsNothingButIsGivenBack(t *testing.T) {
+func TestAnswerIsAwaitedByWhoeverLooks(t *testing.T) {
 	g := NewWithT(t)
 	m := newModel("2001:db8::/56")
 	m.down = true
 	r := open(m)
-	_, err := r.Allocate(t.Context(), owner, request())
-	g.Expect(err).To(MatchError("ipv6-" + owner.Hash() + " has not been answered within 1s: is the IPAM's controller running?"))
-	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Ambiguous))
-
+	for _, look := range []func() error{
+		func() error { return second(r.Allocate(t.Context(), owner, request())) },
+		func() error { return second(r.Lookup(t.Context(), owner)) },
+	} {
+		err := look()
+		g.Expect(err).To(MatchError("ipv6-" + owner.Hash() + " has not been answered within 1s: is the IPAM's controller running?"))
+		g.Expect(reservation.KindOf(err)).To(Equal(reservation.Ambiguous))
+	}
+	g.Expect(r.List(t.Context(), "garden-a")).To(BeEmpty(), "it holds nothing yet")
+	m.down = false
 	found, err := r.Lookup(t.Context(), owner)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(found).To(HaveLen(1))
-	g.Expect(found[0].Prefix).To(Equal(netip.Prefix{}))
 	g.Expect(found[0].ID).To(Equal("ipv6-" + owner.Hash()))
+	g.Expect(found[0].Prefix).To(Equal(netip.MustParsePrefix("2001:db8::/64")))
 	g.Expect(r.List(t.Context(), "garden-a")).To(Equal(found))
+}
 
-	m.down = false
-	g.Expect(r.Release(t.Context(), found[0])).To(Succeed())
+// A process has died before it could withdraw what was refused.
+func TestWhatWillNotBeAnsweredIsWithdrawnByWhoeverLooks(t *testing.T) {
+	g := NewWithT(t)
+	m := newModel("2001:db8::/64")
+	r := open(m)
+	other, err := r.Allocate(t.Context(), reservetest.Owner(2), request())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(m.Create(t.Context(), objectipam.Ask{
+		Name: "ipv6-" + owner.Hash(), Annotations: map[string]string{objectipam.AnnotationOwner: owner.Key()}, Bits: 64, Pool: r.Pools[0],
+	})).To(Succeed())
 	g.Expect(r.Lookup(t.Context(), owner)).To(BeEmpty())
+	g.Expect(m.stored).To(And(HaveLen(1), HaveKey(other.ID)))
 }
 
 func TestWhatIsBeingDeletedIsNeitherHeldNorFree(t *testing.T) {

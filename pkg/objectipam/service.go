@@ -7,8 +7,8 @@
 // like; this package makes a reservation.Reserver of that.
 //
 // The object's name follows from the owner, so the API server itself sees to it that an owner has one object at most: whoever
-// comes second finds the first one's and waits for the same answer. An object that was created and not answered yet holds
-// nothing, but may at any moment: Lookup returns it as an allocation without a prefix, for it must be given back like one.
+// comes second finds the first one's and waits for the same answer. An object that was created and not answered yet is neither
+// held nor nothing: whoever looks waits for the answer, and what will not be answered is withdrawn.
 package objectipam
 
 import (

@@ -70,6 +70,12 @@ func (r *Reserver) await(ctx context.Context, owner reservation.Owner, object *O
 	return object, nil
 }
 
+// withdrawn is why an object was refused that is gone now.
+type withdrawn struct{ error }
+
+// Unwrap gives the kind away.
+func (w withdrawn) Unwrap() error { return w.error }
+
 // refused withdraws the object if the service refuses it. The object is deleted as it was before the service was asked: if it
 // has been answered since, the deletion fails, and the answer stands.
 func (r *Reserver) refused(ctx context.Context, owner reservation.Owner, object *Object) error {
@@ -81,22 +87,20 @@ func (r *Reserver) refused(ctx context.Context, owner reservation.Owner, object 
 	if err != nil || fresh == nil || fresh.UID != object.UID || fresh.Deleting || fresh.Prefix.IsValid() {
 		return err
 	}
-	refusal := r.Service.Refusal(ctx, *fresh, pool)
-	if refusal == nil {
-		return nil
-	}
-	refusal = Classify(refusal, "pool "+pool.Name)
+	refusal := Classify(r.Service.Refusal(ctx, *fresh, pool), "pool "+pool.Name)
 	switch reservation.KindOf(refusal) {
 	case reservation.Exhausted, reservation.Conflict, reservation.Invalid:
-		err := r.withdraw(ctx, fresh)
-		if apierrors.IsConflict(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	default:
+		return refusal
 	}
-	return refusal
+	err = r.withdraw(ctx, fresh)
+	switch {
+	case apierrors.IsConflict(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	return withdrawn{refusal}
 }
 
 // withdraw deletes an object and waits until it is gone and its prefix free.

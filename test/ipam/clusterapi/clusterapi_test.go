@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/clusterapi"
@@ -32,14 +31,9 @@ const (
 func TestConformance(t *testing.T) {
 	for _, kind := range []string{namespaced, global} {
 		t.Run(kind, func(t *testing.T) {
-			reservetest.Run(t, reservetest.Subject{
-				New: func(t *testing.T) (reservation.Reserver, func() reservation.Reserver) {
-					p := newPlace(t, kind, "2001:db8:a::/56")
-					open := func() reservation.Reserver { return p.Reserver(t, objects.Home, objects.Generous, nil) }
-					return open(), open
-				},
-				Scope: plan.Global, Bits: 64, Pools: []string{"first"}, Foreign: netip.MustParsePrefix("2001:db8:a:77::/64"),
-			})
+			reservetest.Run(t, objects.Subject(
+				func(t *testing.T, cidr string) objects.Place { return newPlace(t, kind, cidr) },
+			))
 		})
 	}
 }

@@ -42,18 +42,14 @@ func RunFaults(t *testing.T, s Site) {
 // ensure runs the protocol once, as a process that knows only what is in the journal.
 func ensure(ctx context.Context, journal *Journal, owner reservation.Owner, r reservation.Reserver, request reservation.Request, failpoint func(string)) (reservation.Record, error) {
 	session, record := journal.Open()
-	p := &reservation.Protocol{Reserver: r, Journal: session, Owner: owner, Failpoint: failpoint}
+	p := &reservation.Protocol{Reserver: r, Journal: session, Owner: owner, Seed: Home.Seed, Failpoint: failpoint}
 	return p.Ensure(ctx, record, request)
 }
 
 func release(ctx context.Context, journal *Journal, owner reservation.Owner, r reservation.Reserver) error {
 	session, record := journal.Open()
-	p := &reservation.Protocol{Reserver: r, Journal: session, Owner: owner}
-	record, err := p.BeginRelease(ctx, record)
-	if err != nil {
-		return err
-	}
-	return p.FinishRelease(ctx, record)
+	p := &reservation.Protocol{Reserver: r, Journal: session, Owner: owner, Seed: Home.Seed}
+	return p.GiveBack(ctx, record, nil)
 }
 
 type death string

@@ -125,6 +125,8 @@ func TestRegistrationWithIPAM(t *testing.T) {
 	g.Expect(deployment.Resources).To(HaveLen(1))
 	g.Expect(deployment.Resources[0].ResourceRef.Name).To(Equal(account.Name))
 
+	g.Expect(*deployment.Helm.OCIRepository.Ref).To(HaveSuffix("/gardener-extension-networking-ipv6:" + chartVersion(t, charts.ExtensionPath)))
+
 	raw := string(deployment.Helm.Values.Raw)
 	for key, text := range account.StringData {
 		raw = strings.ReplaceAll(raw, "{{ .resources."+deployment.Resources[0].Name+".data."+key+" }}", text)

@@ -50,6 +50,6 @@ versions() {
     charts/gardener-extension-networking-ipv6/Chart.yaml charts/gardener-extension-admission-ipv6/charts/*/Chart.yaml
   sed -i -e "/^image:/,/^[^ ]/s/^  tag: .*/  tag: $version/" charts/gardener-extension-networking-ipv6/values.yaml charts/gardener-extension-admission-ipv6/charts/runtime/values.yaml
   sed -i -e "s/^    tag: .*/    tag: $version/" charts/images.yaml
-  sed -i -E "s#(/charts/[a-z0-9-]+):[^ ]+\$#\1:${version#v}#" example/controller-registration.yaml example/extension.yaml
+  sed -i -E "s#(/charts/[a-z0-9-]+):[^ ]+\$#\1:${version#v}#" example/controller-registration*.yaml example/extension.yaml
 }
 step versions versions

@@ -22,7 +22,7 @@ import (
 	ipv6validation "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
 )
 
-var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+var yamlBlock = regexp.MustCompile("(?ms)^( *)```yaml\n(.*?)^ *```")
 
 // What the documentation tells operators and owners to write is valid: whole documents, and the part of a configuration that begins
 // with its backends.
@@ -42,7 +42,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 			text, err := os.ReadFile(page)
 			g.Expect(err).NotTo(HaveOccurred())
 			for _, match := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
-				block := match[1]
+				block := strings.TrimPrefix(strings.ReplaceAll("\n"+match[2], "\n"+match[1], "\n"), "\n")
 				switch {
 				case strings.HasPrefix(block, "backends:"):
 					block = whole + home + block

@@ -148,10 +148,11 @@ func TestIPAMDocumentation(t *testing.T) {
 	g := NewWithT(t)
 	doc, err := os.ReadFile("../../docs/ipam.md")
 	g.Expect(err).NotTo(HaveOccurred())
-	_, block, found := strings.Cut(string(doc), "```text\n$ ipv6ctl plan")
+	_, block, found := strings.Cut(string(doc), "```text\n   $ ipv6ctl plan")
 	g.Expect(found).To(BeTrue())
 	block, _, _ = strings.Cut(block, "```")
-	args, printed, _ := strings.Cut(block, "\n")
+	args, printed, _ := strings.Cut(strings.ReplaceAll(block, "\n   ", "\n"), "\n") // it is a part of a list
+	printed = strings.TrimRight(printed, " ")
 	stdout, stderr, _ := run("../..", "", command(t, "$ ipv6ctl plan"+args)...)
 	g.Expect(stderr).To(BeEmpty())
 	g.Expect(printed).To(Equal(stdout))

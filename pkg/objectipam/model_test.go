@@ -35,6 +35,8 @@ type model struct {
 	down bool
 	// beforeDelete is called once, before the next Delete.
 	beforeDelete func()
+	// afterCreate is called at the end of each Create.
+	afterCreate func(name string)
 	// failing is what every call answers, failingCreate what Create does.
 	failing, failingCreate error
 }
@@ -101,6 +103,9 @@ func (m *model) Create(_ context.Context, ask objectipam.Ask) error {
 		Pool: ask.Pool.ID, Bits: ask.Bits, Wants: ask.Prefix, Since: time.Date(2026, 1, 1, 0, 0, m.version, 0, time.UTC),
 	}
 	m.labels[ask.Name] = ask.Labels
+	if m.afterCreate != nil {
+		m.afterCreate(ask.Name)
+	}
 	return nil
 }
 

@@ -216,6 +216,21 @@ func TestClaim(t *testing.T) {
 	g.Expect(r.Lookup(t.Context(), owner)).To(HaveLen(1))
 }
 
+// A service that does not look after the prefixes it has not chosen itself gives the same to a stranger, just then.
+func TestClaimThatMeetsAnother(t *testing.T) {
+	g := NewWithT(t)
+	m := newModel("2001:db8::/56")
+	wanted := netip.MustParsePrefix("2001:db8:0:5::/64")
+	m.afterCreate = func(name string) {
+		m.stored[name].Prefix = wanted
+		m.stored["stranger"] = &objectipam.Object{Name: "stranger", UID: "1", Prefix: wanted}
+	}
+	err := open(m).Claim(t.Context(), reservation.Allocation{Owner: owner, Prefix: wanted})
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Conflict))
+	g.Expect(err).To(MatchError("2001:db8:0:5::/64 is held by stranger"))
+	g.Expect(m.stored).To(And(HaveLen(1), HaveKey("stranger")))
+}
+
 func TestRequestsThatCannotBeServed(t *testing.T) {
 	g := NewWithT(t)
 	r := open(newModel("2001:db8::/48"))

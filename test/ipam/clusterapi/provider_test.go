@@ -16,10 +16,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/ipam/objects"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/ipam/program"
 )
 
 func owner(uid string) reservation.Owner {
@@ -161,4 +164,15 @@ func TestF21ClaimInterrupted(t *testing.T) {
 			finish(g, p.Namespace, r, lost)
 		})
 	}
+}
+
+// TestDocumented: the example in the docs is one.
+func TestDocumented(t *testing.T) {
+	g := NewWithT(t)
+	text, err := program.Manifest("ipam/clusterapi.md", "A pool")
+	g.Expect(err).NotTo(HaveOccurred())
+	u := &unstructured.Unstructured{}
+	g.Expect(yaml.UnmarshalStrict([]byte(text), &u.Object)).To(Succeed())
+	u.SetNamespace(env.Namespace(t, nil))
+	g.Expect(env.Client.Create(t.Context(), u)).To(Succeed())
 }

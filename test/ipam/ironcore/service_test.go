@@ -9,9 +9,12 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/ipam/objects"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/ipam/program"
 )
 
 func owner(uid string) reservation.Owner {
@@ -72,4 +75,15 @@ func TestUsage(t *testing.T) {
 	g.Expect(r.(reservation.Meter).Usage(t.Context())).To(Equal([]reservation.Usage{
 		{Pool: "first", Capacity: 8 * size, Free: 7 * size, LargestFree: 62, FreePrefixes: map[int]float64{62: 1, 63: 3, 64: 7}},
 	}))
+}
+
+// TestDocumented: the example in the docs is one.
+func TestDocumented(t *testing.T) {
+	g := NewWithT(t)
+	text, err := program.Manifest("ipam/ironcore.md", "A parent")
+	g.Expect(err).NotTo(HaveOccurred())
+	u := &unstructured.Unstructured{}
+	g.Expect(yaml.UnmarshalStrict([]byte(text), &u.Object)).To(Succeed())
+	u.SetNamespace(env.Namespace(t, nil))
+	g.Expect(env.Client.Create(t.Context(), u)).To(Succeed())
 }

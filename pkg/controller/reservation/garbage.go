@@ -45,11 +45,12 @@ type garbageCollector struct {
 func newGarbageCollector(k *kit) *garbageCollector {
 	return &garbageCollector{kit: k, absent: map[client.ObjectKey]int{}, sweeper: reservation.Sweeper{
 		Home:  reservation.Home{GardenID: k.Config.GardenID, Seed: k.Config.SeedName},
-		Grace: k.GarbageAge, Sweeps: sweeps, DryRun: k.Garbage == GarbageDryRun, Now: k.now,
+		Grace: k.GarbageAge, Sweeps: max(sweeps, int(k.GarbageAge/k.GarbageInterval)), DryRun: k.Garbage == GarbageDryRun, Now: k.now,
 	}}
 }
 
-// sweeps in a row that must agree before anything is freed.
+// sweeps in a row that must agree before anything is freed. It takes as long as an allocation must be old, too: a seed whose etcd
+// was restored from a backup has forgotten young shoots, until gardenlet makes them anew.
 const sweeps = 3
 
 // NeedLeaderElection keeps the sweeps to one process.

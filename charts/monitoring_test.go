@@ -175,7 +175,7 @@ func family(name string) string {
 }
 
 // checkPromQL is no parser: it finds brackets that do not match, metrics that do not exist, and labels that no metric of the
-// expression has. hack/tools/promrules reads and evaluates the rules with Prometheus' own code.
+// expression has. The module hack/tools/promrules reads and evaluates the rules with Prometheus' own code.
 func checkPromQL(expr string, known map[string][]string) error {
 	if err := brackets(expr); err != nil {
 		return fmt.Errorf("%s: %w", expr, err)

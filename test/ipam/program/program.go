@@ -95,7 +95,6 @@ func (p *Program) Stop() {
 	if p.cmd == nil {
 		return
 	}
-	p.Thaw()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
@@ -105,12 +104,6 @@ func (p *Program) Stop() {
 	}
 	p.cmd = nil
 }
-
-// Freeze stops it where it stands, Thaw lets it go on: a server that hangs.
-func (p *Program) Freeze() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Thaw lets it go on.
-func (p *Program) Thaw() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Answers tells whether a URL answers with 200.
 func Answers(client *http.Client, url string) func(context.Context) error {

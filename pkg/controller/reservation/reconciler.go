@@ -50,11 +50,11 @@ func (r *shootReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		err = errors.Join(r.release(ctx, t, g.former()), r.ensure(ctx, g, t))
 	case reservation.Release:
 		if err = r.release(ctx, t, g.filter(hasFinalizer)); err == nil {
-			err = r.letSecretGo(ctx, t)
+			err = r.leaveShoot(ctx, g, t)
 		}
 	case reservation.Migrate:
 		if err = r.migrate(ctx, t, g.filter(hasFinalizer)); err == nil {
-			err = r.letSecretGo(ctx, t)
+			err = r.leaveShoot(ctx, g, t)
 		}
 	case reservation.Keep:
 		r.warnHeld(g)
@@ -63,6 +63,15 @@ func (r *shootReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		return reconcile.Result{RequeueAfter: g.recheck}, nil
 	}
 	return result(err)
+}
+
+// leaveShoot when nothing is held for it any more.
+func (r *shootReconciler) leaveShoot(ctx context.Context, g *gathered, t tenant) error {
+	for i := range g.reservations {
+		r.rounds.forget(g.reservations[i].UID)
+		r.told.Delete(g.reservations[i].UID)
+	}
+	return r.letSecretGo(ctx, t)
 }
 
 // result turns the kind of an error into what to do next. Of several errors the one that wants the earliest retry counts.

@@ -190,11 +190,16 @@ func (s *Server) dispatch(r route, c call, request *http.Request) (answer, *Faul
 		// The service does not repeat tokens; here is what would happen if it did.
 		return failed(http.StatusUnauthorized, "authError", "Request had invalid authentication credentials: %s", token), fault
 	case s.denied[r.name]:
-		return failed(http.StatusForbidden, "forbidden", "Required 'compute.%s' permission for 'projects/%s'", r.name, c.project), fault
+		return failed(http.StatusForbidden, "forbidden", "Required 'compute.%s' permission for 'projects/%s'", permission(r.name), c.project), fault
 	case fault != nil && fault.Status != 0:
 		return failed(fault.Status, fault.Reason, "%s", strings.ReplaceAll(fault.Message, "$TOKEN", token)), fault
 	}
 	return r.handle(s, c), fault
+}
+
+// permission that a method needs.
+func permission(method string) string {
+	return strings.NewReplacer(".insert", ".create", "Operations.wait", "Operations.get").Replace(method)
 }
 
 func write(w http.ResponseWriter, a answer) {

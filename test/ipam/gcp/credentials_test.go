@@ -178,19 +178,19 @@ func TestTokenEndpointFails(t *testing.T) {
 }
 
 func TestPermissions(t *testing.T) {
-	for method, what := range map[string]string{
-		"subnetworks.get":       "reading the subnetwork of pool pool-0 (" + west + ")",
-		"addresses.insert":      "reserving a /96 in pool pool-0 (" + west + ")",
-		"regionOperations.wait": "reserving a /96 in pool pool-0 (" + west + ")",
+	for _, c := range []struct{ method, permission, what string }{
+		{"subnetworks.get", "subnetworks.get", "reading the subnetwork of pool pool-0 (" + west + ")"},
+		{"addresses.insert", "addresses.create", "reserving a /96 in pool pool-0 (" + west + ")"},
+		{"regionOperations.wait", "regionOperations.get", "reserving a /96 in pool pool-0 (" + west + ")"},
 	} {
 		g := NewWithT(t)
 		r := newRun(t, west)
-		r.Deny(method)
+		r.Deny(c.method)
 		err := r.ensure(t)
 		g.Expect(kind(err)).To(Equal(reservation.Unauthorized))
-		g.Expect(err).To(MatchError("asking gcp: " + what + ": forbidden: Required 'compute." + method + "' permission for 'projects/my-project'; " +
+		g.Expect(err).To(MatchError("asking gcp: " + c.what + ": forbidden: Required 'compute." + c.permission + "' permission for 'projects/my-project'; " +
 			"grant the permissions of docs/ipam/gcp.md, and check the project and that the Compute Engine API is enabled"))
-		r.Grant(method)
+		r.Grant(c.method)
 		g.Expect(r.ensure(t)).To(Succeed())
 		r.holds(t, first)
 	}

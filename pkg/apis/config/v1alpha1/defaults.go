@@ -54,7 +54,8 @@ func SetDefaults_Pool(obj *Pool) {
 }
 
 // SetDefaults_Backend restricts a backend that works with the shoots' own credentials to the shoots that have some of its kind,
-// and each subnetwork of Compute Engine to its region: a machine's addresses come from where it stands.
+// and each subnetwork of Compute Engine to its region, for a machine's addresses come from where it stands. Services do not, so the
+// operator may say otherwise.
 func SetDefaults_Backend(obj *Backend) {
 	if obj.SecretName == nil && len(obj.ProviderTypes) == 0 && obj.Type.IsCloud() {
 		obj.ProviderTypes = []string{string(obj.Type)}

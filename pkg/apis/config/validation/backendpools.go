@@ -79,13 +79,6 @@ func validateWithin(backend v1alpha1.Backend, pool v1alpha1.BackendPool, path *f
 			}
 		}
 	}
-	if region := pool.SubnetworkRegion(); backend.Type == v1alpha1.BackendGCP && region != "" {
-		for i, value := range pool.Regions {
-			if value != region {
-				errs = append(errs, field.Invalid(path.Child("regions").Index(i), value, fmt.Sprintf("must be %s, the region of the subnetwork", region)))
-			}
-		}
-	}
 	return errs
 }
 

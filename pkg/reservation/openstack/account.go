@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -32,10 +31,25 @@ type account struct {
 	config      Config
 	credentials reservation.Credentials
 
-	mu      sync.Mutex
+	turn    chan struct{}     // full while somebody uses what follows: a lock that one can give up waiting for
 	digest  [sha256.Size]byte // of the credentials of session
 	session *session          // nil: log in
 }
+
+func newAccount(config Config, credentials reservation.Credentials) *account {
+	return &account{config: config, credentials: credentials, turn: make(chan struct{}, 1)}
+}
+
+func (a *account) lock(ctx context.Context) error {
+	select {
+	case a.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return reservation.Errorf(reservation.Retry, "waiting for a login to OpenStack: %w", ctx.Err())
+	}
+}
+
+func (a *account) unlock() { <-a.turn }
 
 // session is what one login gave.
 type session struct {
@@ -55,8 +69,10 @@ func (a *account) open(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("reading the credentials of OpenStack: %w", err)
 	}
 	digest := digestOf(secret)
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if err := a.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer a.unlock()
 	if a.session != nil && a.digest == digest {
 		return a.session, nil
 	}
@@ -72,9 +88,11 @@ func (a *account) open(ctx context.Context) (*session, error) {
 }
 
 // forget a session whose token the service has refused.
-func (a *account) forget(s *session) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (a *account) forget(ctx context.Context, s *session) {
+	if a.lock(ctx) != nil {
+		return // the next call finds out for itself
+	}
+	defer a.unlock()
 	if a.session == s {
 		a.session = nil
 	}
@@ -232,7 +250,7 @@ func (r *Reserver) call(ctx context.Context, c refusal, f func(*session) error) 
 		if !errors.As(err, &fault) || fault.status != http.StatusUnauthorized {
 			return err
 		}
-		r.account.forget(s)
+		r.account.forget(ctx, s)
 		if attempt == 2 || sleep(ctx, secondLook) != nil {
 			return err
 		}

@@ -71,6 +71,8 @@ func (r *Reserver) allocateFrom(ctx context.Context, owner reservation.Owner, re
 	switch {
 	case !ok:
 		return reservation.Allocation{}, reservation.Errorf(reservation.Invalid, "backend %s has none of this name", r.name)
+	case pool.Family != request.Family:
+		return reservation.Allocation{}, reservation.Errorf(reservation.Invalid, "it has %s prefixes", pool.Family)
 	case request.Bits < pool.MinBits:
 		return reservation.Allocation{}, reservation.Errorf(reservation.Invalid, "it gives nothing larger than a /%d", pool.MinBits)
 	}

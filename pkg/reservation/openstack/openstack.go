@@ -67,7 +67,7 @@ func New(name string, config Config, pools []reservation.Pool, home reservation.
 			return nil, reservation.Errorf(reservation.Invalid, "pool %s of backend %s has no ID: want the UUID or the name of a subnet pool", p.Name, name)
 		}
 	}
-	return &Reserver{name: name, pools: pools, home: home, account: &account{config: config, credentials: credentials}}, nil
+	return &Reserver{name: name, pools: pools, home: home, account: newAccount(config, credentials)}, nil
 }
 
 // Name of the backend.

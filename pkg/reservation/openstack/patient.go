@@ -19,6 +19,8 @@ import (
 const (
 	// longestWait is how long a call waits when the service asks for patience; for longer, the caller comes again.
 	longestWait = 10 * time.Second
+	// longestPeace that a service is granted, whatever it asks for.
+	longestPeace = time.Hour
 	// tries of a call that may be repeated.
 	tries = 3
 )
@@ -142,10 +144,10 @@ func (b *busy) Error() string {
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
+		return time.Duration(min(max(0, seconds), int(longestPeace.Seconds()))) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return max(0, at.Sub(now))
+		return min(max(0, at.Sub(now)), longestPeace)
 	}
 	return 0
 }

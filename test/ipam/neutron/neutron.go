@@ -116,9 +116,12 @@ func listen() (*os.File, string, error) {
 	return f, l.Addr().String(), err
 }
 
-// serve starts both. They end when their standard input does, so they cannot outlive this process.
+// serve starts both, on a copy of the state in memory: nobody needs it to survive, and SQLite waits for the disk at every step.
+// They end when their standard input does, so they cannot outlive this process.
 func (c *Cloud) serve(ctx context.Context, dir string, sockets []*os.File, first bool) error {
 	cmd := enter(context.WithoutCancel(ctx), dir, filepath.Join(c.state, "run"), `
+		mount -t tmpfs tmpfs "$root/run/stack"
+		cp -a "$state/." "$root/run/stack/"
 		python serve.py keystone 3 </dev/null &
 		python serve.py neutron 4 </dev/null &
 		read -r forever || exit 0`)

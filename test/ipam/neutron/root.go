@@ -24,7 +24,7 @@ import (
 var packages = []string{"python3-neutron", "neutron-common", "python3-keystone"}
 
 // recipe changes when a root made by an earlier version of this package would not do.
-const recipe = "debian 12, neutron 2:21, keystone 2:22, 1"
+const recipe = "debian 12, neutron 2:21, keystone 2:22, 2"
 
 const progress = "neutron: "
 
@@ -130,6 +130,12 @@ func download(ctx context.Context, apt string) error {
 	return run(ctx, "apt-get", append(append(options, "-d", "install"), packages...)...)
 }
 
+// unpackScript leaves out what only people read.
+const unpackScript = `set -e
+dpkg-deb --fsys-tarfile "$1" >"$2/deb.tar"
+tar -C "$2" --keep-directory-symlink --exclude './usr/share/doc' --exclude './usr/share/man' --exclude './usr/share/locale' -xf "$2/deb.tar"
+rm "$2/deb.tar"`
+
 // unpack lays out the files of all packages and does the little that their scripts would have done that is needed here.
 func unpack(ctx context.Context, archives, files string) error {
 	for _, sub := range []string{"proc", "dev", "tmp", "run/stack", "etc"} {
@@ -141,9 +147,12 @@ func unpack(ctx context.Context, archives, files string) error {
 	if err != nil {
 		return err
 	}
+	if fits, _ := filepath.Glob(filepath.Join(archives, "python3-neutron_2%3a21.*.deb")); len(fits) == 0 {
+		return errors.New("apt has another Neutron than 21: this needs the packages of Debian 12")
+	}
 	var versions []string
 	for _, deb := range debs {
-		if err := run(ctx, "sh", "-c", `set -e; dpkg-deb --fsys-tarfile "$1" | tar -C "$2" --keep-directory-symlink -xf -`, "unpack", deb, files); err != nil {
+		if err := run(ctx, "sh", "-c", unpackScript, "unpack", deb, files); err != nil {
 			return err
 		}
 		versions = append(versions, strings.TrimSuffix(filepath.Base(deb), ".deb"))
@@ -170,6 +179,7 @@ func databases(ctx context.Context, dir string) error {
 		return err
 	}
 	cmd := enter(ctx, dir, state, `
+		mount --bind "$state" "$root/run/stack"
 		python prepare.py keystone & first=$!
 		python prepare.py neutron && wait $first`)
 	return output(cmd)
@@ -182,9 +192,8 @@ func enter(ctx context.Context, dir, state, script string) *exec.Cmd {
 		set -e
 		mount -t proc proc "$1/proc"
 		mount --rbind /dev "$1/dev"
-		mount --bind "$2" "$1/run/stack"
 		mount -t tmpfs tmpfs "$1/tmp"
-		root=$1
+		root=$1 state=$2
 		python() { file=$1; shift; exec_in /usr/bin/python3 "/run/stack/$file" "$@"; }
 		exec_in() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONWARNINGS=ignore OS_KEYSTONE_CONFIG_DIR=/run/stack PYTHONDONTWRITEBYTECODE="$DONTCOMPILE" \
 			chroot "$root" "$@"; }

@@ -21,15 +21,15 @@ func TestConformance(t *testing.T) {
 			w := newWorld(t, "2001:db8::/48", neutron.PoolOptions{})
 			return w.reserver(t, seed), func() reservation.Reserver { return w.reserver(t, seed) }
 		},
-		Scope: plan.Global, Bits: 64, Pools: []string{"pool-a"}, Many: 16,
+		Scope: plan.Global, Bits: 64, Pools: []string{"pool-a"}, Many: 8,
 		Foreign: netip.MustParsePrefix("2001:db8:0:77::/64"),
 		Seeds: func(t *testing.T) (a, b reservation.Reserver) {
 			w := newWorld(t, "2001:db8::/48", neutron.PoolOptions{})
 			return w.reserver(t, reservetest.SeedA), w.reserver(t, reservetest.SeedB)
 		},
 		Full: func(t *testing.T) (reservation.Reserver, int) {
-			w := newWorld(t, "2001:db8::/62", neutron.PoolOptions{})
-			return w.reserver(t, seed), 4
+			w := newWorld(t, "2001:db8::/63", neutron.PoolOptions{})
+			return w.reserver(t, seed), 2
 		},
 		Lossy: func(t *testing.T) (reservation.Reserver, func()) {
 			w := newWorld(t, "2001:db8::/48", neutron.PoolOptions{})

@@ -5,7 +5,6 @@
 package aws_test
 
 import (
-	"context"
 	"net/netip"
 	"net/url"
 	"testing"
@@ -16,60 +15,6 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/reservetest"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/ipam/ec2fake"
 )
-
-// shoot is one reservation under the protocol, with a journal in memory.
-type shoot struct {
-	*account
-	protocol reservation.Protocol
-	record   reservation.Record
-}
-
-// Save keeps the record.
-func (s *shoot) Save(_ context.Context, r reservation.Record) error {
-	s.record = r
-	return nil
-}
-
-func newShoot(t testing.TB, cidrs ...string) *shoot {
-	t.Helper()
-	s := &shoot{account: newAccount(t, cidrs...)}
-	s.protocol = reservation.Protocol{Reserver: s.reserver(t, garden), Journal: s, Owner: reservetest.Owner(1)}
-	return s
-}
-
-// ensure runs the protocol once, from what is stored.
-func (s *shoot) ensure(t testing.TB, request reservation.Request) error {
-	t.Helper()
-	_, err := s.protocol.Ensure(t.Context(), s.record, request)
-	return err
-}
-
-// remove runs the release until it is done.
-func (s *shoot) remove(t testing.TB) error {
-	t.Helper()
-	record, err := s.protocol.BeginRelease(t.Context(), s.record)
-	if err != nil {
-		return err
-	}
-	return s.protocol.FinishRelease(t.Context(), record)
-}
-
-// expectOne expects the shoot to be bound to the only allocation.
-func (s *shoot) expectOne(g Gomega) {
-	g.Expect(s.record.Phase).To(Equal(reservation.Bound))
-	g.Expect(s.Prefixes(s.pool)).To(Equal([]netip.Prefix{s.record.Prefix}))
-}
-
-// attempts is how often the SDK sends a call before it gives up.
-const attempts = 4
-
-func repeat(fault ec2fake.Fault) []ec2fake.Fault {
-	faults := make([]ec2fake.Fault, attempts)
-	for i := range faults {
-		faults[i] = fault
-	}
-	return faults
-}
 
 // The process dies after EC2 has answered and before it is stored: the next one finds the allocation.
 func TestF02AndF05ProcessDies(t *testing.T) {
@@ -144,6 +89,25 @@ func TestF04ReplyIsLost(t *testing.T) {
 		g.Expect(s.ensure(t, request(64))).To(Succeed())
 		s.expectOne(g)
 	})
+}
+
+// Owner and seed are written by the call that allocates: there is no moment without them.
+func TestF06MarkIsPartOfTheAllocation(t *testing.T) {
+	g, s := NewWithT(t), newShoot(t)
+	s.Inject(repeat(ec2fake.Fault{Action: "AllocateIpamPoolCidr", LostReply: true})...)
+	g.Expect(s.ensure(t, request(64))).NotTo(Succeed())
+	g.Expect(s.Dump()).To(Equal(s.pool + " 2600:1f00::/64 custom v1/garden-a/uid-1/nodes-ipv6/1 seed=seed-1\n"))
+	g.Expect(s.Tags(netip.MustParsePrefix("2600:1f00::/64"))).To(HaveLen(2))
+}
+
+func TestF07StatusConflict(t *testing.T) {
+	g, s := NewWithT(t), newShoot(t)
+	s.conflict = func(r reservation.Record) bool { return r.Phase == reservation.Bound }
+	g.Expect(s.ensure(t, request(64))).To(MatchError(ContainSubstring("the object has been modified")))
+	s.conflict = nil
+	g.Expect(s.ensure(t, request(64))).To(Succeed())
+	g.Expect(s.Calls("AllocateIpamPoolCidr")).To(Equal(1))
+	s.expectOne(g)
 }
 
 func TestF08TwoReplicasAtOnce(t *testing.T) {
@@ -303,6 +267,17 @@ func TestF17InUse(t *testing.T) {
 	g.Expect(s.Prefixes(s.pool)).To(BeEmpty())
 }
 
+// The process dies when the prefix is released and before that is stored: releasing once more is success.
+func TestF18ReleasedAgain(t *testing.T) {
+	g, s := NewWithT(t), newShoot(t)
+	g.Expect(s.ensure(t, request(64))).To(Succeed())
+	bound := s.record
+	g.Expect(s.remove(t)).To(Succeed())
+	g.Expect(s.remove(t)).To(Succeed())
+	g.Expect(s.protocol.Reserver.Release(t.Context(), reservation.Allocation{Owner: reservetest.Owner(1), ID: bound.ID, Prefix: bound.Prefix})).To(Succeed())
+	g.Expect(s.Prefixes(s.pool)).To(BeEmpty())
+}
+
 // A prefix that somebody has released by hand is missing in the list; releasing it once more is success.
 func TestF19DeletedByHand(t *testing.T) {
 	g, s := NewWithT(t), newShoot(t)
@@ -346,13 +321,15 @@ func TestF23MigrationWhileAllocating(t *testing.T) {
 	s.Inject(repeat(ec2fake.Fault{Action: "AllocateIpamPoolCidr", LostReply: true})...)
 	g.Expect(s.ensure(t, request(64))).NotTo(Succeed())
 
-	s.protocol.Reserver = s.reserver(t, reservation.Home{GardenID: "garden-a", Seed: "seed-2"})
+	s.protocol.Reserver, s.protocol.Seed = s.reserver(t, reservation.Home{GardenID: "garden-a", Seed: "seed-2"}), "seed-2"
 	s.Lag(1)
 	err := s.ensure(t, request(64))
 	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Ambiguous))
 	g.Expect(err).To(MatchError(ContainSubstring("IdempotentParameterMismatch")))
+	g.Expect(s.Dump()).To(HaveSuffix(" seed=seed-1\n"))
 	g.Expect(s.ensure(t, request(64))).To(Succeed())
 	s.expectOne(g)
+	g.Expect(s.Dump()).To(HaveSuffix(" seed=seed-2\n"))
 }
 
 // Another size is asked for while the first allocation is under way: it is given back, and the next attempt has a token of its

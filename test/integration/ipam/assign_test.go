@@ -56,7 +56,8 @@ func TestDualStackOrder(t *testing.T) {
 	}
 }
 
-func TestSameNameAgainGetsAnotherPrefix(t *testing.T) {
+// F25: a node is replaced under its name.
+func TestF25SameNameAgainGetsAnotherPrefix(t *testing.T) {
 	c := start(t)
 	conf := config(v6(96, 100))
 	p := c.run(conf, "--leader-elect=false")

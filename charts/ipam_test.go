@@ -74,28 +74,38 @@ func TestPermissionsFollowTheBackends(t *testing.T) {
 
 // What the chart allows in the seed is what the documentation of the backend wants, but for the names of the pools.
 func TestPermissionsAreThoseOfTheDocumentation(t *testing.T) {
-	for kind, pool := range map[string]string{"clusterapi": "InClusterPrefixPool/x", "ironcore": "x"} {
-		t.Run(kind, func(t *testing.T) {
+	for name, test := range map[string]struct{ kind, pool, role string }{
+		"clusterapi":                    {"clusterapi", "InClusterPrefixPool/x", "Role"},
+		"clusterapi with a global pool": {"clusterapi", "GlobalInClusterPrefixPool/x", "ClusterRole"},
+		"ironcore":                      {"ironcore", "x", "Role"},
+	} {
+		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			text, err := os.ReadFile(filepath.Join("..", "docs", "ipam", kind+".md"))
+			text, err := os.ReadFile(filepath.Join("..", "docs", "ipam", test.kind+".md"))
 			g.Expect(err).NotTo(HaveOccurred())
-			_, block, found := strings.Cut(string(text), "kind: Role\n")
-			g.Expect(found).To(BeTrue(), "no Role in the documentation")
+			_, block, found := strings.Cut(string(text), "\nkind: "+test.role+"\n")
+			g.Expect(found).To(BeTrue(), "no %s in the documentation", test.role)
 			block, _, _ = strings.Cut(block, "```")
-			documented := &rbacv1.Role{}
-			g.Expect(yaml.UnmarshalStrict([]byte(block), documented)).To(Succeed())
+			documented := &rbacv1.ClusterRole{}
+			g.Expect(yaml.Unmarshal([]byte(block), documented)).To(Succeed())
 
-			var role *rbacv1.Role
-			for _, object := range with(t, map[string]any{"name": "a", "type": kind, "namespace": "ipam", "pools": []any{map[string]any{"id": pool}}}) {
-				if r, ok := object.(*rbacv1.Role); ok && r.Namespace == "ipam" {
-					role = r
+			var rules []rbacv1.PolicyRule
+			for _, object := range with(t, map[string]any{"name": "a", "type": test.kind, "namespace": "ipam", "pools": []any{map[string]any{"id": test.pool}}}) {
+				switch role := object.(type) {
+				case *rbacv1.Role:
+					if test.role == "Role" && role.Namespace == "ipam" {
+						rules = role.Rules
+					}
+				case *rbacv1.ClusterRole:
+					if test.role == "ClusterRole" && strings.HasSuffix(role.Name, "-ipam-a") {
+						rules = role.Rules
+					}
 				}
 			}
-			g.Expect(role).NotTo(BeNil())
-			for i := range role.Rules {
-				role.Rules[i].ResourceNames = nil
+			for i := range rules {
+				rules[i].ResourceNames = nil
 			}
-			g.Expect(role.Rules).To(ConsistOf(documented.Rules))
+			g.Expect(rules).To(ConsistOf(documented.Rules))
 		})
 	}
 }

@@ -118,32 +118,26 @@ func (s subnetwork) draw() netip.Addr {
 
 // insert makes the address, or finds it made: by name, by the ID of the request, or by the reply of an earlier one.
 func (r *Reserver) insert(ctx context.Context, p pool, net subnetwork, owner reservation.Owner, addr netip.Addr) (reservation.Allocation, error) {
-	wanted := &compute.Address{
-		Name: nameOf(owner), Description: describe(owner, r.home.Seed), AddressType: net.addressType,
-		IpVersion: "IPV6", PrefixLength: Length, Subnetwork: p.path(),
-	}
-	if net.addressType == "EXTERNAL" {
-		wanted.Ipv6EndpointType, wanted.NetworkTier = "VM", "PREMIUM"
-	}
+	wanted := r.wish(p, net, owner, addr)
 	what := "a /96"
 	if addr.IsValid() {
-		wanted.Address, what = addr.String(), fmt.Sprintf("%s/%d", addr, Length)
+		what = netip.PrefixFrom(addr, Length).String()
 	}
 	// The service answers a request whose ID it remembers with the operation of then, also if that has failed, or if what it made is
 	// deleted again since. A new operation is never done at once, so one that is may be of old: then the question is asked anew. The
 	// name keeps it to one address.
-	for i, id := range []string{requestID(wanted.Name, p.path(), wanted.Address), requestID(rand.Text())} {
-		op, err := r.service.Addresses.Insert(p.project, p.region, wanted).RequestId(id).Context(ctx).Do()
-		old := err == nil && op.Status == "DONE" && i == 0
-		if err == nil {
-			err = r.finish(ctx, p.place, op)
+	for _, again := range []bool{false, true} {
+		id := requestID(wanted.Name, p.path(), wanted.Address)
+		if again {
+			id = requestID(rand.Text())
 		}
-		if errors.Is(err, errRunning) {
-			return reservation.Allocation{}, reservation.Errorf(reservation.Ambiguous, "reserving %s in %s: %w", what, p, err)
-		}
+		done, err := r.make(ctx, p.place, wanted, id)
+		old := done && !again
 		failed := asFailure(err)
 		switch {
 		case err == nil || failed != nil && failed.exists():
+		case errors.Is(err, errRunning):
+			return reservation.Allocation{}, reservation.Errorf(reservation.Ambiguous, "reserving %s in %s: %w", what, p, err)
 		case old:
 			continue
 		case addr.IsValid() && failed != nil && failed.taken():
@@ -152,19 +146,43 @@ func (r *Reserver) insert(ctx context.Context, p pool, net subnetwork, owner res
 			return reservation.Allocation{}, problem(creating, err, "reserving %s in %s", what, p)
 		}
 		got, there, failure := r.get(ctx, p.place, owner)
-		if failure != nil || there {
+		switch {
+		case failure != nil || there:
 			return adopt(got, p, addr, failure)
-		}
-		if !old {
-			return reservation.Allocation{}, vanished(p, what, failed)
+		case !old:
+			return reservation.Allocation{}, vanished(p, what, addr, failed)
 		}
 	}
-	return reservation.Allocation{}, vanished(p, what, nil)
+	return reservation.Allocation{}, vanished(p, what, addr, nil)
+}
+
+// wish is the address to be made; any of the subnetwork if addr is not valid.
+func (r *Reserver) wish(p pool, net subnetwork, owner reservation.Owner, addr netip.Addr) *compute.Address {
+	wanted := &compute.Address{
+		Name: nameOf(owner), Description: describe(owner, r.home.Seed), AddressType: net.addressType,
+		IpVersion: "IPV6", PrefixLength: Length, Subnetwork: p.path(),
+	}
+	if net.addressType == "EXTERNAL" {
+		wanted.Ipv6EndpointType, wanted.NetworkTier = "VM", "PREMIUM"
+	}
+	if addr.IsValid() {
+		wanted.Address = addr.String()
+	}
+	return wanted
+}
+
+// make calls the service and waits for what comes of it; done tells that the operation was at its end already.
+func (r *Reserver) make(ctx context.Context, at place, wanted *compute.Address, id string) (done bool, err error) {
+	op, err := r.service.Addresses.Insert(at.project, at.region, wanted).RequestId(id).Context(ctx).Do()
+	if err != nil {
+		return false, err
+	}
+	return op.Status == "DONE", r.finish(ctx, at, op)
 }
 
 // vanished is when the address is not to be seen by its name after the service said that it is there.
-func vanished(p pool, what string, exists *failure) error {
-	if exists != nil && strings.Contains(what, ":") { // the address exists, under another name
+func vanished(p pool, what string, asked netip.Addr, exists *failure) error {
+	if exists != nil && asked.IsValid() { // it exists, under another name
 		return reservation.Errorf(reservation.Conflict, "%s in %s is in use: %w", what, p, exists)
 	}
 	return reservation.Errorf(reservation.Ambiguous, "%s was reserved in %s but does not show up yet", what, p)

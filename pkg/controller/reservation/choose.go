@@ -22,25 +22,40 @@ type backend struct {
 	reserver reservation.Reserver
 }
 
-// choose the backend for a reservation that is not bound: the one that was asked before, else the first that serves.
-func (k *kit) choose(t tenant, record reservation.Record, request reservation.Request) (backend, reservation.Request, error) {
-	if record.Backend != "" {
+// choose the backend for a reservation that is not bound: the one that was asked before, else the first that serves. One that was
+// asked, had nothing to give and holds nothing is left for another, if that is whom the configuration now gives the first word.
+func (k *kit) choose(
+	ctx context.Context, t tenant, object *v1alpha1.PrefixReservation, record reservation.Record, request reservation.Request,
+) (backend, reservation.Record, reservation.Request, error) {
+	offer, chosen, refused := reservation.Choose(k.accounts.offers(), t.place, request)
+	stays := record.Backend != ""
+	if stays && refused == nil && offer.Backend != record.Backend && hadNothing(object) {
+		_, holds, err := k.holder(ctx, t, object, record, request)
+		if err != nil {
+			return backend{}, record, request, err
+		}
+		stays = holds
+	}
+	if stays {
 		asked, ok := k.accounts.find(record.Backend)
 		if !ok {
-			return backend{}, request, notConfigured(record.Backend)
+			return backend{}, record, request, notConfigured(record.Backend)
 		}
 		// What it gave must be found although it may not serve such a request any more: without pools it gives nothing new.
 		request.Pools, _ = asked.Serves(t.place, request)
 		opened, err := k.open(asked, t)
-		return opened, request, err
+		return opened, record, request, err
 	}
-	offer, request, err := reservation.Choose(k.accounts.offers(), t.place, request)
-	if err != nil {
-		return backend{}, request, err
+	if refused != nil {
+		return backend{}, record, request, refused
 	}
-	chosen, _ := k.accounts.find(offer.Backend)
-	opened, err := k.open(chosen, t)
-	return opened, request, err
+	if record.Backend != "" {
+		// The next attempt, so that what the one before may still bring is garbage.
+		record = reservation.Record{Phase: reservation.Pending, Attempt: record.Attempt + 1}
+	}
+	first, _ := k.accounts.find(offer.Backend)
+	opened, err := k.open(first, t)
+	return opened, record, chosen, err
 }
 
 func (k *kit) open(b reservation.Backend, t tenant) (backend, error) {
@@ -113,9 +128,11 @@ func adoptable(object *v1alpha1.PrefixReservation, record reservation.Record) bo
 	if object.Spec.Backend != "" || object.Spec.Pool != "" {
 		return false
 	}
-	if record.Phase == reservation.Pending {
-		return true
-	}
+	return record.Phase == reservation.Pending || hadNothing(object)
+}
+
+// hadNothing tells whether the backend that was asked last said that it has nothing to give.
+func hadNothing(object *v1alpha1.PrefixReservation) bool {
 	bound := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionBound)
 	return bound != nil && slices.Contains([]reservation.Kind{reservation.Exhausted, reservation.Quota, reservation.Invalid, reservation.Wait}, reservation.Kind(bound.Reason))
 }

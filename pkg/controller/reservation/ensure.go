@@ -172,7 +172,7 @@ func (r *shootReconciler) drive(ctx context.Context, g *gathered, t tenant, p pl
 			})
 		}
 	}
-	chosen, request, err := r.choose(t, record, request)
+	chosen, record, request, err := r.choose(ctx, t, object, record, request)
 	if err != nil {
 		return unserved(err, request, reported, unfit)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	"github.com/gardener/gardener/pkg/utils/kubernetes/health"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 )
 
 // askFor changes the Shoot's NetworkConfig.
@@ -101,6 +103,31 @@ func TestAdoptsLateWhatTheProviderReports(t *testing.T) {
 		Nodes: []string{"2001:db8:a::/56"}, Pods: []string{"2001:db8:a::/56"}, Services: []string{"2001:db8:b::/108"},
 	}))
 	w.Expect(s.heldBy(poolLedger)()).To(BeEmpty())
+}
+
+// The pool is full, and then the operator changes the configuration so that another backend serves.
+func TestAsksAnotherBackendOfANewConfiguration(t *testing.T) {
+	w := newWorld(t)
+	c := newCloud("2001:db8:c::/48", "operator")
+	set := settings{Namespace: w.namespace, Seed: "seed-a", Pools: poolOf("tiny", "2001:db8::/63"), Garbage: 300 * time.Millisecond}
+	stop := startHere(t, set, nil, c.operated("seed-a", "operator"))
+	first := w.newShoot(demo)
+	first.waitBound()
+	s := w.newShoot(demo)
+	s.Eventually(s.phase("nodes-ipv6")).Should(Equal(v1alpha1.PhaseFailed))
+	s.Eventually(s.phase("services-ipv6")).Should(Equal(v1alpha1.PhaseFailed))
+	stop()
+
+	set.Pools[0].Ranges = []keyword.Name{keyword.Pods}
+	startHere(t, set, nil, c.operated("seed-a", "operator"))
+	s.waitBound()
+	for _, name := range []string{"nodes-ipv6", "services-ipv6"} {
+		w.Expect(s.get(name).Status.Backend).To(Equal(cloudName))
+		w.Expect(s.get(name).Status.Attempt).To(BeEquivalentTo(2))
+		w.Expect(first.get(name).Status.Backend).To(Equal("pool"), "what is bound stays")
+	}
+	s.Consistently(held(c)).Should(HaveLen(2))
+	w.Expect(first.heldBy(poolLedger)()).To(HaveLen(2))
 }
 
 // auditor counts the requests that change something, by resource.

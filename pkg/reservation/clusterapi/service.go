@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/objectipam"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
@@ -339,7 +340,8 @@ func excluded(text string) ([]netip.Prefix, error) {
 
 const pausedAnnotation = "cluster.x-k8s.io/paused"
 
-// Refusal reads the pool's status: the provider sets no condition on a claim that it cannot serve, it only logs.
+// Refusal computes it from what is taken: the provider sets no condition on a claim that it cannot serve, it only logs, and the
+// numbers in the pool's status come later than the IPAddresses.
 func (s *service) Refusal(ctx context.Context, o objectipam.Object, configured reservation.Pool) error {
 	p, err := s.pool(ctx, configured)
 	if err != nil {
@@ -348,8 +350,16 @@ func (s *service) Refusal(ctx context.Context, o objectipam.Object, configured r
 	if _, paused := p.Annotations[pausedAnnotation]; paused {
 		return reservation.Errorf(reservation.Wait, "%s is paused", configured.ID)
 	}
-	if a := p.Status.Addresses; a != nil && a.Free == 0 && !o.Wants.IsValid() {
-		return reservation.Errorf(reservation.Exhausted, "all %d prefixes of /%d of %s are taken", a.Total, p.bits(), configured.ID)
+	if o.Wants.IsValid() {
+		return nil // its IPAddress is there, the provider only has to see it
 	}
-	return nil
+	space, err := s.Space(ctx, configured)
+	if err != nil {
+		return err
+	}
+	_, ok, err := prefix.Cut(space.Whole, space.Prefixes(), p.bits())
+	if err == nil && !ok {
+		return reservation.Errorf(reservation.Exhausted, "%s has no /%d left", configured.ID, p.bits())
+	}
+	return err
 }

@@ -176,13 +176,14 @@ func (s *service) Annotate(ctx context.Context, o objectipam.Object, annotations
 	return s.client.Patch(ctx, u, client.MergeFrom(before))
 }
 
-// Delete the Prefix. Its PrefixAllocation goes with it, by Kubernetes' garbage collector.
+// Delete the Prefix, after what belongs to it: Kubernetes' garbage collector removes its PrefixAllocation, and only then is it
+// gone and its place free.
 func (s *service) Delete(ctx context.Context, o objectipam.Object) error {
 	preconditions := client.Preconditions{UID: (*types.UID)(&o.UID)}
 	if o.ResourceVersion != "" {
 		preconditions.ResourceVersion = &o.ResourceVersion
 	}
-	return s.client.Delete(ctx, s.object(prefixKind, o.Name), preconditions)
+	return s.client.Delete(ctx, s.object(prefixKind, o.Name), preconditions, client.PropagationPolicy(metav1.DeletePropagationForeground))
 }
 
 // Space is the parent, less what was allocated of it: what its book says, and what the Prefixes themselves say, in case that

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 
+	v1beta1helper "github.com/gardener/gardener/pkg/api/core/v1beta1/helper"
 	v1beta1constants "github.com/gardener/gardener/pkg/apis/core/v1beta1/constants"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +26,8 @@ type tenant struct {
 	place     reservation.Place
 	// secret with the shoot's credentials.
 	secret types.NamespacedName
+	// forced is true if the Shoot is deleted by force: what cannot be given back is left to its owner.
+	forced bool
 }
 
 func (k *kit) tenantOf(g *gathered) tenant {
@@ -42,6 +45,7 @@ func (k *kit) tenantOf(g *gathered) tenant {
 	if g.cluster != nil {
 		t.place.ProviderType = cmp.Or(t.place.ProviderType, g.cluster.Shoot.Spec.Provider.Type)
 		t.place.Region = cmp.Or(t.place.Region, g.cluster.Shoot.Spec.Region)
+		t.forced = v1beta1helper.ShootNeedsForceDeletion(g.cluster.Shoot)
 		if g.cluster.Seed != nil {
 			t.place.Seed = cmp.Or(t.place.Seed, g.cluster.Seed.Name)
 		}

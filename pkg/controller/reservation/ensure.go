@@ -13,14 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
 
@@ -137,12 +136,11 @@ func (r *shootReconciler) newReservation(g *gathered, t tenant, request plan.Req
 		},
 	}
 	wanted.Name = nameOf(&wanted.Spec)
-	config, err := helper.DecodeNetworkConfig(shoot.Spec.Networking.ProviderConfig)
-	if err != nil {
-		return nil, fmt.Errorf("the Shoot's spec.networking.providerConfig: %w", err)
-	}
-	if config != nil && config.IPAM != nil && request.Scope == plan.Global {
-		wanted.Spec.Backend, wanted.Spec.Pool = ptr.Deref(config.IPAM.Backend, ""), ptr.Deref(config.IPAM.Pool, "")
+	if request.Scope == plan.Global {
+		var err error
+		if wanted.Spec.Backend, wanted.Spec.Pool, err = shootplan.IPAM(shoot); err != nil {
+			return nil, err
+		}
 	}
 	return wanted, nil
 }

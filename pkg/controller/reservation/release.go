@@ -36,7 +36,12 @@ func (k *kit) release(ctx context.Context, t tenant, objects []*v1alpha1.PrefixR
 // cannot be given back the object stays, and says why.
 func (k *kit) releaseOne(ctx context.Context, t tenant, object *v1alpha1.PrefixReservation) error {
 	if hasFinalizer(object) {
-		if err := k.giveBack(ctx, t, object); err != nil {
+		err := k.giveBack(ctx, t, object)
+		switch {
+		case err != nil && t.forced && reservation.KindOf(err) == reservation.Unauthorized:
+			k.event(object, corev1.EventTypeWarning, "LeftBehind", "Release",
+				"the Shoot is deleted by force, and %s cannot be given back (%v): its owner must free it in %s", object.Status.Allocated, err, object.Status.Backend)
+		case err != nil:
 			return errors.Join(err, k.reportRelease(ctx, object, err))
 		}
 	}

@@ -92,6 +92,22 @@ func TestReleaseWithoutCredentials(t *testing.T) {
 	w.Expect(c.ipam.Dump()).To(BeEmpty())
 }
 
+// Who deletes by force has said that he cleans up himself; he is told what.
+func TestForcedDeletionWithoutCredentials(t *testing.T) {
+	w := newWorld(t)
+	c := newCloud("2001:db8::/48", "good")
+	startHere(t, settings{Namespace: w.namespace, Seed: "seed-a"}, nil, c.backend("seed-a", 48))
+	s := w.newCloudShoot(map[string]string{"token": "good"})
+	s.waitBound()
+	c.accept("another")
+	s.shoot.Annotations = map[string]string{"confirmation.gardener.cloud/force-deletion": "true"}
+	s.end()
+	s.waitGone()
+	w.Eventually(s.events).Should(ContainElement(HavePrefix("LeftBehind: the Shoot is deleted by force, and 2001:db8::/64 cannot be given back (")))
+	w.Expect(held(c)()).To(HaveLen(2))
+	w.Eventually(s.secretFinalizers).Should(BeEmpty())
+}
+
 // In an account of the operator's the quarantine is as in the pools.
 func TestQuarantineInTheOperatorsAccount(t *testing.T) {
 	w := newWorld(t)

@@ -128,6 +128,9 @@ func usageOf(pool reservation.Pool, whole, used []netip.Prefix) (reservation.Usa
 	if err != nil {
 		return usage, err
 	}
+	for bits := pool.MinBits; bits <= pool.MaxBits; bits++ {
+		usage.FreePrefixes[bits] = 0
+	}
 	for _, p := range whole {
 		usage.Capacity += math.Ldexp(1, p.Addr().BitLen()-p.Bits())
 	}

@@ -24,7 +24,7 @@ func counter(t *testing.T) (*atomic.Int32, string) {
 	var reached atomic.Int32
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%d %s %s %s", reached.Add(1), r.Method, r.URL, body)
+		_, _ = fmt.Fprintf(w, "%d %s %s %s", reached.Add(1), r.Method, r.URL, body)
 	}))
 	t.Cleanup(service.Close)
 	return &reached, service.URL
@@ -35,7 +35,7 @@ func post(url string) (string, int, error) {
 	if err != nil {
 		return "", 0, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	return string(body), resp.StatusCode, err
 }

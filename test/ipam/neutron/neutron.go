@@ -111,7 +111,7 @@ func listen() (*os.File, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // f is the same socket
 	f, err := l.(*net.TCPListener).File()
 	return f, l.Addr().String(), err
 }
@@ -171,7 +171,7 @@ func get(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode >= http.StatusInternalServerError {
 		return fmt.Errorf("%s answers %s", url, resp.Status)
 	}

@@ -26,8 +26,6 @@ var packages = []string{"python3-neutron", "neutron-common", "python3-keystone"}
 // recipe changes when a root made by an earlier version of this package would not do.
 const recipe = "debian 12, neutron 2:21, keystone 2:22, 2"
 
-const progress = "neutron: "
-
 // root is the folder with Debian's files and the prepared databases. It is made if it is not there.
 func root(ctx context.Context, log io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
@@ -76,8 +74,8 @@ func lock(path string) (unlock func(), err error) {
 // build makes a root from nothing: download, unpack, make the databases, and start once so that Python compiles what is used.
 func build(ctx context.Context, dir string, log io.Writer) error {
 	begin := time.Now()
-	say := func(format string, args ...any) {
-		fmt.Fprintf(log, progress+format+" (%.0f s)\n", append(args, time.Since(begin).Seconds())...)
+	say := func(what string) {
+		_, _ = fmt.Fprintf(log, "neutron: %s (%.0f s)\n", what, time.Since(begin).Seconds())
 	}
 	apt := filepath.Join(dir, "apt")
 	for _, sub := range []string{"lists/partial", "archives/partial"} {

@@ -31,7 +31,7 @@ type admin struct {
 }
 
 func newAdmin(ctx context.Context, c *Cloud) (*admin, error) {
-	provider, err := login(ctx, c, gophercloud.AuthOptions{
+	provider, err := login(ctx, gophercloud.AuthOptions{
 		IdentityEndpoint: c.AuthURL, Username: "admin", Password: "admin", DomainName: domain, TenantName: "admin",
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func newAdmin(ctx context.Context, c *Cloud) (*admin, error) {
 	return a, nil
 }
 
-func login(ctx context.Context, c *Cloud, options gophercloud.AuthOptions) (*gophercloud.ProviderClient, error) {
+func login(ctx context.Context, options gophercloud.AuthOptions) (*gophercloud.ProviderClient, error) {
 	options.AllowReauth = true
 	return openstack.AuthenticatedClient(ctx, options)
 }
@@ -103,7 +103,7 @@ func (t *Tenant) login(tb testing.TB) {
 	ctx, cancel := context.WithTimeout(tb.Context(), readyTimeout)
 	defer cancel()
 	for {
-		provider, err := login(ctx, t.cloud, gophercloud.AuthOptions{
+		provider, err := login(ctx, gophercloud.AuthOptions{
 			IdentityEndpoint: t.cloud.AuthURL, Username: t.User, Password: t.Password, DomainName: domain, TenantName: t.Name,
 		})
 		must(tb, err)

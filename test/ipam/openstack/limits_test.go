@@ -169,7 +169,7 @@ func TestUsage(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(r.Usage(t.Context())).To(Equal([]reservation.Usage{{
 		Pool: "pool-a", Capacity: 16 * (1 << 32) * (1 << 32), Free: 15 * (1 << 32) * (1 << 32), LargestFree: 61,
-		FreePrefixes: map[int]float64{61: 1, 62: 3, 63: 7, 64: 15, 65: 30, 66: 60},
+		FreePrefixes: map[int]float64{60: 0, 61: 1, 62: 3, 63: 7, 64: 15, 65: 30, 66: 60},
 	}}))
 
 	shared := cloud.NewSharedPool(t, netip.MustParsePrefix("2001:db8:5::/63"), neutron.PoolOptions{})

@@ -428,13 +428,13 @@ func TestDeaths(t *testing.T) {
 // A writer that sleeps between its pages and its root finds that others have gone on, whatever they have cleared away.
 func TestSleepsBeforeTheSwap(t *testing.T) {
 	g := NewWithT(t)
-	real := server()
+	plain := server()
 	slept := false
-	c := interceptor.NewClient(real, interceptor.Funcs{
+	c := interceptor.NewClient(plain, interceptor.Funcs{
 		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
 			if o.(*corev1.ConfigMap).Data["pages"] != "" && !slept {
 				slept = true
-				other := newStore(real)
+				other := newStore(plain)
 				for i := range 20 {
 					if err := claim(other, allocation(100+i, i)); err != nil {
 						return err
@@ -449,8 +449,8 @@ func TestSleepsBeforeTheSwap(t *testing.T) {
 		g.Expect(claim(s, allocation(i, i))).To(Succeed())
 	}
 	g.Expect(slept).To(BeTrue())
-	g.Expect(read(g, newStore(real))).To(HaveLen(40))
-	expectTidy(g, real)
+	g.Expect(read(g, newStore(plain))).To(HaveLen(40))
+	expectTidy(g, plain)
 }
 
 // churn changes so much that all pages are made anew, and entries that are of no use any more are cleared away.
@@ -485,8 +485,8 @@ func TestLooksAgainMuchLater(t *testing.T) {
 // A reader whose pages are cleared away while it reads them finds the newer ones.
 func TestReadsWhileOthersClearAway(t *testing.T) {
 	g := NewWithT(t)
-	real := server()
-	other := newStore(real)
+	plain := server()
+	other := newStore(plain)
 	for i := range 20 {
 		g.Expect(claim(other, allocation(i, i))).To(Succeed())
 	}
@@ -494,7 +494,7 @@ func TestReadsWhileOthersClearAway(t *testing.T) {
 		mu    sync.Mutex
 		times int
 	)
-	s := newStore(interceptor.NewClient(real, interceptor.Funcs{
+	s := newStore(interceptor.NewClient(plain, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			if key.Name != root {
 				mu.Lock()
@@ -511,8 +511,8 @@ func TestReadsWhileOthersClearAway(t *testing.T) {
 
 func TestMayNotList(t *testing.T) {
 	g := NewWithT(t)
-	real := server()
-	c := interceptor.NewClient(real, interceptor.Funcs{
+	plain := server()
+	c := interceptor.NewClient(plain, interceptor.Funcs{
 		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
 			return errors.New("forbidden")
 		},
@@ -522,5 +522,5 @@ func TestMayNotList(t *testing.T) {
 		g.Expect(claim(s, allocation(i, i))).To(Succeed())
 	}
 	g.Expect(read(g, s)).To(HaveLen(100))
-	expectTidy(g, real)
+	expectTidy(g, plain)
 }

@@ -124,8 +124,9 @@ func startController(set settings) (*process, error) {
 	return p, nil
 }
 
+// stop kills it: nothing of its API server is needed any more, and it would only complain of what it was about to do.
 func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Process.Kill()
 	<-p.exited
 }
 

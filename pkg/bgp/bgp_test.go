@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package bgp_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
+)
+
+func TestCommunities(t *testing.T) {
+	for text, want := range map[string]uint32{"65000:100": 4259840100, "no-export": 0xFFFFFF01, "no-advertise": 0xFFFFFF02, "0:0": 0} {
+		g := NewWithT(t)
+		c, err := bgp.ParseCommunity(text)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(uint32(c)).To(Equal(want))
+		g.Expect(c.String()).To(Equal(text))
+	}
+	for _, text := range []string{"", "65000", "65000:65536", "-1:2", "65000:100x", " 1:2", "1:2:3", "nope"} {
+		_, err := bgp.ParseCommunity(text)
+		NewWithT(t).Expect(err).To(MatchError(ContainSubstring("want two numbers up to 65535")), text)
+	}
+}
+
+func FuzzParseCommunity(f *testing.F) {
+	for _, text := range []string{"65000:100", "no-export", "0:65535", "x"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := bgp.ParseCommunity(text)
+		if err != nil {
+			return
+		}
+		again, err := bgp.ParseCommunity(c.String())
+		if err != nil || again != c {
+			t.Fatalf("%q is %d, which prints as %q and reads as %d, %v", text, c, c, again, err)
+		}
+	})
+}
+
+func peer(address string) bgp.Peer {
+	return bgp.Peer{Address: netip.MustParseAddr(address), ASN: 65000, Families: []bgp.Family{bgp.IPv6Unicast}}
+}
+
+func ad(cidr string) bgp.Advertisement { return bgp.Advertisement{Prefix: netip.MustParsePrefix(cidr)} }
+
+func desired() bgp.Desired {
+	return bgp.Desired{
+		ASN: 65001, RouterID: netip.MustParseAddr("192.0.2.1"),
+		Peers: []bgp.Peer{peer("2001:db8::1")}, Advertisements: []bgp.Advertisement{ad("2001:db8:1::/80")},
+	}
+}
+
+func TestValidate(t *testing.T) {
+	NewWithT(t).Expect(desired().Validate()).To(Succeed())
+	for name, tc := range map[string]struct {
+		change func(*bgp.Desired)
+		want   string
+	}{
+		"no number":      {func(d *bgp.Desired) { d.ASN = 0 }, "the node has no autonomous system number"},
+		"no router ID":   {func(d *bgp.Desired) { d.RouterID = netip.Addr{} }, "router ID \"invalid IP\": want four numbers"},
+		"IPv6 router ID": {func(d *bgp.Desired) { d.RouterID = netip.MustParseAddr("::1") }, "router ID \"::1\": want four numbers"},
+		"twice":          {func(d *bgp.Desired) { d.Peers = append(d.Peers, d.Peers[0]) }, "peer 2001:db8::1 is there twice"},
+		"no zone": {
+			func(d *bgp.Desired) { d.Peers = []bgp.Peer{peer("fe80::1")} },
+			"peer fe80::1 is of the link: want its interface, as in fe80::1%eth0",
+		},
+		"hops inside": {
+			func(d *bgp.Desired) { d.ASN, d.Peers[0].MultihopTTL = 65000, 2 },
+			"peer 2001:db8::1 is internal (AS 65000): a number of hops is for external ones",
+		},
+		"short hold":    {func(d *bgp.Desired) { d.Peers[0].HoldTime = time.Second }, "hold time 1s: want at least 3s"},
+		"no family":     {func(d *bgp.Desired) { d.Peers[0].Families = nil }, "peer 2001:db8::1 carries no family"},
+		"not canonical": {func(d *bgp.Desired) { d.Advertisements[0].Prefix = netip.MustParsePrefix("2001:db8::1/64") }, "want a canonical prefix"},
+		"announced twice": {
+			func(d *bgp.Desired) { d.Advertisements = append(d.Advertisements, d.Advertisements[0]) },
+			"2001:db8:1::/80 is advertised twice",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := desired()
+			tc.change(&d)
+			NewWithT(t).Expect(d.Validate()).To(MatchError(ContainSubstring(tc.want)))
+		})
+	}
+}
+
+func TestCompare(t *testing.T) {
+	g := NewWithT(t)
+	has := desired()
+	g.Expect(bgp.Compare(has, desired()).Empty()).To(BeTrue())
+
+	want := desired()
+	want.Peers = []bgp.Peer{peer("2001:db8::2")}
+	want.Advertisements = []bgp.Advertisement{ad("2001:db8:2::/80")}
+	g.Expect(bgp.Compare(has, want)).To(Equal(bgp.Changes{
+		Advertise: []bgp.Advertisement{ad("2001:db8:2::/80")}, AddPeers: []bgp.Peer{peer("2001:db8::2")},
+		RemovePeers: []bgp.Peer{peer("2001:db8::1")}, Withdraw: []bgp.Advertisement{ad("2001:db8:1::/80")},
+	}))
+
+	other := desired()
+	other.Peers[0].Password = "new"
+	other.Advertisements[0].Communities = []bgp.Community{1}
+	changes := bgp.Compare(has, other)
+	g.Expect(changes.ReplacePeers).To(HaveLen(1))
+	g.Expect(changes.Advertise).To(HaveLen(1))
+	g.Expect(changes.Withdraw).To(BeEmpty(), "an announcement replaces the one before: withdrawing it would lose packets")
+
+	renamed := desired()
+	renamed.RouterID = netip.MustParseAddr("192.0.2.9")
+	changes = bgp.Compare(has, renamed)
+	g.Expect(changes.Restart).To(BeTrue())
+	g.Expect(changes.AddPeers).To(HaveLen(1))
+	g.Expect(changes.Advertise).To(HaveLen(1))
+}
+
+func TestRouterIDs(t *testing.T) {
+	g := NewWithT(t)
+	v4, v6 := netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("2001:db8::7")
+	g.Expect(bgp.RouterID("a", []netip.Addr{v6, v4}).String()).To(Equal("10.0.0.7"))
+	made := bgp.RouterID("a", []netip.Addr{v6})
+	g.Expect(made).To(Equal(bgp.RouterID("a", nil)), "it must not change with the addresses")
+	g.Expect(netip.MustParsePrefix("240.0.0.0/4").Contains(made)).To(BeTrue())
+	g.Expect(bgp.RouterID("b", nil)).NotTo(Equal(made))
+
+	g.Expect(bgp.Collisions(map[string]netip.Addr{"a": v4, "c": v4, "b": made})).To(Equal([]bgp.Collision{{RouterID: v4, Nodes: []string{"a", "c"}}}))
+}

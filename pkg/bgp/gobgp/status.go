@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	api "github.com/osrg/gobgp/v3/api"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
+)
+
+// flap is the history of a session.
+type flap struct {
+	established bool
+	since       time.Time
+	ends        uint64
+}
+
+// watch follows sessions and tables until the context ends.
+func (s *Speaker) watch(ctx context.Context) error {
+	return s.server.WatchEvent(ctx, &api.WatchEventRequest{
+		Peer: &api.WatchEventRequest_Peer{},
+		Table: &api.WatchEventRequest_Table{Filters: []*api.WatchEventRequest_Table_Filter{
+			{Type: api.WatchEventRequest_Table_Filter_BEST},
+		}},
+	}, func(event *api.WatchEventResponse) {
+		if e := event.GetPeer(); e != nil && e.Type == api.WatchEventResponse_PeerEvent_STATE {
+			// Not under the caller's lock: GoBGP calls from a goroutine of its own, and Apply waits for GoBGP.
+			go s.observe(e.Peer.State)
+		}
+		s.wake()
+	})
+}
+
+func (s *Speaker) observe(state *api.PeerState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flaps[state.NeighborAddress]
+	if f == nil {
+		return
+	}
+	established := state.SessionState == api.PeerState_ESTABLISHED
+	if established == f.established {
+		return
+	}
+	if f.established {
+		f.ends++
+	}
+	f.established, f.since = established, time.Now()
+}
+
+// Status tells what became of the desired state.
+func (s *Speaker) Status(ctx context.Context) (bgp.Status, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var status bgp.Status
+	if !s.started {
+		return status, nil
+	}
+	err := s.server.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(peer *api.Peer) {
+		status.Sessions = append(status.Sessions, s.sessionOf(peer))
+	})
+	if err != nil {
+		return status, fmt.Errorf("listing the sessions: %w", err)
+	}
+	slices.SortFunc(status.Sessions, func(a, b bgp.Session) int { return a.Peer.Address.Compare(b.Peer.Address) })
+	for _, family := range []*api.Family{ipv6Unicast, ipv4Unicast} {
+		routes, err := s.routes(ctx, family)
+		if err != nil {
+			return status, err
+		}
+		status.Routes = append(status.Routes, routes...)
+	}
+	return status, nil
+}
+
+func (s *Speaker) sessionOf(peer *api.Peer) bgp.Session {
+	session := bgp.Session{State: bgp.Connecting}
+	for _, p := range s.has.Peers {
+		if p.Address.String() == peer.Conf.NeighborAddress {
+			session.Peer = p
+		}
+	}
+	switch {
+	case peer.State.AdminState == api.PeerState_PFX_CT:
+		session.State, session.Reason = bgp.Idle, "the peer told of more routes than importLimit allows"
+	case peer.State.SessionState == api.PeerState_ESTABLISHED:
+		session.State = bgp.Established
+	case peer.State.SessionState == api.PeerState_IDLE:
+		session.State = bgp.Idle
+	}
+	if f := s.flaps[peer.Conf.NeighborAddress]; f != nil {
+		session.Since, session.Flaps = f.since, f.ends
+	}
+	for _, family := range peer.AfiSafis {
+		if family.State != nil {
+			session.Received += family.State.Received
+			session.Accepted += family.State.Accepted
+			session.Advertised += family.State.Advertised
+		}
+	}
+	return session
+}
+
+// routes that peers have told of and the policy let in, the best of each prefix. GoBGP's watch does not tell of those that were
+// there before, so the table is read.
+func (s *Speaker) routes(ctx context.Context, family *api.Family) ([]bgp.Route, error) {
+	var (
+		routes []bgp.Route
+		broken error
+	)
+	err := s.server.ListPath(ctx, &api.ListPathRequest{TableType: api.TableType_GLOBAL, Family: family}, func(d *api.Destination) {
+		for _, path := range d.Paths {
+			if !path.Best || path.NeighborIp == "" || path.NeighborIp == "<nil>" {
+				continue
+			}
+			route, err := routeOf(d.Prefix, path)
+			if err != nil {
+				broken = err
+				continue
+			}
+			routes = append(routes, route)
+		}
+	})
+	if err := cmp.Or(err, broken); err != nil {
+		return nil, fmt.Errorf("reading the table: %w", err)
+	}
+	slices.SortFunc(routes, func(a, b bgp.Route) int {
+		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	})
+	return routes, nil
+}
+
+func routeOf(text string, path *api.Path) (bgp.Route, error) {
+	var route bgp.Route
+	var err error
+	if route.Prefix, err = netip.ParsePrefix(text); err != nil {
+		return route, err
+	}
+	if route.Peer, err = netip.ParseAddr(path.NeighborIp); err != nil {
+		return route, err
+	}
+	for _, attribute := range path.Pattrs {
+		message, err := attribute.UnmarshalNew()
+		if err != nil {
+			return route, fmt.Errorf("%s: %w", text, err)
+		}
+		hop := ""
+		switch a := message.(type) {
+		case *api.NextHopAttribute:
+			hop = a.NextHop
+		case *api.MpReachNLRIAttribute:
+			if len(a.NextHops) > 0 {
+				hop = a.NextHops[0]
+			}
+		}
+		if hop != "" {
+			if route.NextHop, err = netip.ParseAddr(hop); err != nil {
+				return route, fmt.Errorf("%s: %w", text, err)
+			}
+		}
+	}
+	return route, nil
+}

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package bgp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// minHoldTime is that of RFC 4271, section 4.2.
+const minHoldTime = 3 * time.Second
+
+// Validate says everything that is wrong with a desired state, each with what would be right.
+func (d Desired) Validate() error {
+	var errs []error
+	if d.ASN == 0 {
+		errs = append(errs, errors.New("the node has no autonomous system number: want 1 to 4294967295"))
+	}
+	if !d.RouterID.Is4() || d.RouterID.IsUnspecified() {
+		errs = append(errs, fmt.Errorf("router ID %q: want four numbers as in 192.0.2.1", d.RouterID))
+	}
+	seen := map[netip.Addr]bool{}
+	for _, p := range d.Peers {
+		if seen[p.Address] {
+			errs = append(errs, fmt.Errorf("peer %s is there twice", p.Address))
+		}
+		seen[p.Address] = true
+		errs = append(errs, p.validate(d.ASN))
+	}
+	announced := map[netip.Prefix]bool{}
+	for _, a := range d.Advertisements {
+		if !a.Prefix.IsValid() || a.Prefix != a.Prefix.Masked() {
+			errs = append(errs, fmt.Errorf("advertisement of %s: want a canonical prefix", a.Prefix))
+		}
+		if announced[a.Prefix] {
+			errs = append(errs, fmt.Errorf("%s is advertised twice", a.Prefix))
+		}
+		announced[a.Prefix] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (p Peer) validate(own uint32) error {
+	switch {
+	case !p.Address.IsValid():
+		return errors.New("a peer has no address")
+	case p.ASN == 0:
+		return fmt.Errorf("peer %s has no autonomous system number", p.Address)
+	case p.Address.IsLinkLocalUnicast() && p.Address.Zone() == "":
+		return fmt.Errorf("peer %s is of the link: want its interface, as in %s%%eth0", p.Address, p.Address)
+	case p.MultihopTTL > 1 && p.ASN == own:
+		return fmt.Errorf("peer %s is internal (AS %d): a number of hops is for external ones", p.Address, p.ASN)
+	case p.HoldTime != 0 && p.HoldTime < minHoldTime:
+		return fmt.Errorf("peer %s: hold time %s: want at least %s (RFC 4271), or 0 for the default", p.Address, p.HoldTime, minHoldTime)
+	case len(p.Families) == 0:
+		return fmt.Errorf("peer %s carries no family", p.Address)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bgp tests the node's BGP speaker against routers that others have written: BIRD, in network namespaces, with its routes in
+// the kernel. It needs root.
+package bgp_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp/gobgp"
+)
+
+// speakerEnv makes this binary a speaker that takes orders on its standard input. A namespace holds a process, not a goroutine.
+const speakerEnv = "BGP_TEST_SPEAKER"
+
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(speakerEnv); mode != "" {
+		if err := speak(mode == "restarting"); err != nil {
+			fmt.Fprintln(os.Stderr, "speaker:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// order to the speaker's process, one a line; it answers each with a line.
+type order struct {
+	Apply    *bgp.Desired `json:"apply,omitempty"`
+	Withdraw bool         `json:"withdraw,omitempty"`
+	Leave    bool         `json:"leave,omitempty"`
+}
+
+type answer struct {
+	Error  string     `json:"error,omitempty"`
+	Status bgp.Status `json:"status"`
+}
+
+func speak(restarting bool) error {
+	speaker := gobgp.New(gobgp.Options{
+		Restarting: restarting, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	})
+	in := bufio.NewScanner(os.Stdin)
+	out := json.NewEncoder(os.Stdout)
+	for in.Scan() {
+		var o order
+		if err := json.Unmarshal(in.Bytes(), &o); err != nil {
+			return err
+		}
+		var a answer
+		err := obey(speaker, o, &a)
+		if err != nil {
+			a.Error = err.Error()
+		}
+		if err := out.Encode(a); err != nil {
+			return err
+		}
+		if o.Leave {
+			return nil
+		}
+	}
+	return in.Err()
+}

@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package bgp_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
+)
+
+const helper = "graceful restart on; graceful restart time 60;"
+
+func restarting(prefixes ...string) bgp.Desired {
+	d := desired(tor(), prefixes...)
+	d.GracefulRestart = bgp.GracefulRestart{Enabled: true, Time: time.Minute}
+	return d
+}
+
+// Whether the process ends by itself or is killed: the router goes on sending, and no route changes in its kernel.
+func TestARestartLosesNoRoute(t *testing.T) {
+	for _, how := range []string{"left", "killed"} {
+		t.Run(how, func(t *testing.T) {
+			l := newLab(t, helper, "")
+			l.speaker.apply(restarting("2001:db8:2::/80"))
+			l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).ShouldNot(BeEmpty())
+			monitor := follow(t, l.router.space)
+
+			if how == "left" {
+				if _, err := l.speaker.order(order{Leave: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.speaker.kill()
+			l.Eventually(func() string { return l.router.ask("show", "protocols", "node") }).WithTimeout(soon).ShouldNot(ContainSubstring("Established"))
+			l.Expect(l.router.routes("2001:db8:2::/80")).NotTo(BeEmpty())
+
+			l.speaker = start(t, l.node, "restarting")
+			l.speaker.apply(restarting("2001:db8:2::/80"))
+			l.established()
+			l.Eventually(func() string { return l.router.ask("show", "protocols", "all", "node") }).WithTimeout(soon).
+				Should(MatchRegexp(`Import updates:\s+[1-9]`))
+			l.Expect(monitor()).NotTo(ContainSubstring("Deleted"), "what happened in the router's kernel")
+			l.Expect(l.router.routes("2001:db8:2::/80")).NotTo(BeEmpty())
+		})
+	}
+}
+
+func TestWithdrawIsSeenAtOnce(t *testing.T) {
+	l := newLab(t, helper, "")
+	l.speaker.apply(restarting("2001:db8:2::/80"))
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).ShouldNot(BeEmpty())
+	if _, err := l.speaker.order(order{Withdraw: true}); err != nil {
+		t.Fatal(err)
+	}
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(2 * time.Second).Should(BeEmpty())
+}
+
+// follow records what happens to the routes of a namespace's kernel.
+func follow(t *testing.T, s *space) func() string {
+	t.Helper()
+	var log strings.Builder
+	cmd := s.command("ip", "-6", "monitor", "route")
+	cmd.Stdout = &log
+	if err := s.within(cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return log.String()
+	}
+}

@@ -22,7 +22,8 @@ const defaultSweeps = 3
 type Sweeper struct {
 	// Home is whose garbage it is. What another seed holds is left alone.
 	Home
-	// Grace is how old an allocation must be.
+	// Grace is how long an allocation must have been without an owner, as far as this Sweeper saw: what a shoot has used for a
+	// year, and whose reservation somebody removes by force, must have the time to be restored.
 	Grace time.Duration
 	// Sweeps in a row that must have seen the allocation without an owner; three if zero.
 	Sweeps int
@@ -61,7 +62,7 @@ type Report struct {
 	Freed []Garbage
 	// WouldFree would be, but for the dry run.
 	WouldFree []Garbage
-	// Waiting are too young, or were not seen often enough yet.
+	// Waiting have not been garbage for long, or were not seen often enough yet.
 	Waiting []Garbage
 }
 
@@ -128,9 +129,9 @@ func (s *Sweeper) sort(report *Report, seen map[sighting]*track, r Reserver, all
 		}
 		t.sweeps++
 		seen[key] = t
-		since := a.Since
-		if since.IsZero() {
-			since = t.since
+		since := t.since
+		if a.Since.After(since) {
+			since = a.Since
 		}
 		garbage := Garbage{Backend: r.Name(), Allocation: a, Sweeps: t.sweeps}
 		if t.sweeps < cmp.Or(s.Sweeps, defaultSweeps) || now.Sub(since) < s.Grace {

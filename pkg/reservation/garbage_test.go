@@ -30,6 +30,12 @@ func newSweeper() *sweeper {
 
 func (s *sweeper) tick(d time.Duration) { s.now = s.now.Add(d) }
 
+// sweep after an hour.
+func (s *sweeper) sweep(held []reservation.Reserver, wanted reservation.Wanted) (reservation.Report, error) {
+	s.tick(time.Hour)
+	return s.Sweep(context.Background(), held, wanted)
+}
+
 func wants(owners ...reservation.Owner) reservation.Wanted {
 	return func(context.Context) (map[reservation.Owner]bool, error) {
 		wanted := map[reservation.Owner]bool{}
@@ -53,13 +59,13 @@ func TestSweepFreesWhatNobodyWants(t *testing.T) {
 	garbage(b)
 	s := newSweeper()
 	for i := range 2 {
-		report, err := s.Sweep(t.Context(), []reservation.Reserver{b.backend}, wants(somebody))
+		report, err := s.sweep([]reservation.Reserver{b.backend}, wants(somebody))
 		b.Expect(err).NotTo(HaveOccurred())
 		b.Expect(report.Freed).To(BeEmpty())
 		b.Expect(report.Waiting).To(HaveLen(1))
 		b.Expect(report.Waiting[0].Sweeps).To(Equal(i + 1))
 	}
-	report, err := s.Sweep(t.Context(), []reservation.Reserver{b.backend}, wants(somebody))
+	report, err := s.sweep([]reservation.Reserver{b.backend}, wants(somebody))
 	b.Expect(err).NotTo(HaveOccurred())
 	b.Expect(report.Waiting).To(BeEmpty())
 	b.Expect(report.Freed).To(HaveLen(1))
@@ -76,7 +82,8 @@ func TestSweepLeavesAlone(t *testing.T) {
 		"what is wanted, of this attempt":        {wanted: wants(somebody, reservation.Owner{GardenID: "garden", ShootUID: "uid", Range: "nodes-ipv6", Attempt: 1})},
 		"all, if nobody wants anything":          {wanted: wants()},
 		"all, if it is not known who wants what": {wanted: func(context.Context) (map[reservation.Owner]bool, error) { return nil, errBoom }},
-		"what is young":                          {change: func(_ *bench, s *sweeper) { s.now = time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC) }},
+		"what has not been garbage for long":     {change: func(_ *bench, s *sweeper) { s.Grace = 6 * time.Hour }},
+		"what is young":                          {change: func(_ *bench, s *sweeper) { s.now = time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC) }},
 		"what another seed holds":                {change: func(_ *bench, s *sweeper) { s.Seed = "seed-b" }},
 		"what another garden holds":              {change: func(_ *bench, s *sweeper) { s.GardenID = "elsewhere" }},
 		"all, if it cannot be listed":            {change: func(b *bench, _ *sweeper) { b.backend.Inject(fake.List, many(fake.Fault{Err: errBoom})...) }},
@@ -95,7 +102,7 @@ func TestSweepLeavesAlone(t *testing.T) {
 				wanted = wants(somebody)
 			}
 			for range 6 {
-				report, _ := s.Sweep(t.Context(), []reservation.Reserver{b.backend}, wanted)
+				report, _ := s.sweep([]reservation.Reserver{b.backend}, wanted)
 				b.Expect(report.Freed).To(BeEmpty())
 			}
 			b.Expect(b.backend.Dump()).To(Equal(heldOnce))
@@ -110,8 +117,8 @@ func TestSweepReportsInADryRun(t *testing.T) {
 	b := newBench(t)
 	garbage(b)
 	s := newSweeper()
-	s.Sweeps, s.DryRun = 1, true
-	report, err := s.Sweep(t.Context(), []reservation.Reserver{b.backend}, wants(somebody))
+	s.Sweeps, s.Grace, s.DryRun = 1, 0, true
+	report, err := s.sweep([]reservation.Reserver{b.backend}, wants(somebody))
 	b.Expect(err).NotTo(HaveOccurred())
 	b.Expect(report.WouldFree).To(HaveLen(1))
 }
@@ -127,7 +134,7 @@ func TestSweepCountsInARow(t *testing.T) {
 			garbage(b)
 			s := newSweeper()
 			sweep := func() reservation.Report {
-				report, _ := s.Sweep(t.Context(), []reservation.Reserver{b.backend}, wants(somebody))
+				report, _ := s.sweep([]reservation.Reserver{b.backend}, wants(somebody))
 				return report
 			}
 			sweep()
@@ -149,11 +156,11 @@ func TestSweepFreesOtherAttempts(t *testing.T) {
 	s := newSweeper()
 	twice := []reservation.Reserver{b.backend, b.backend}
 	for range 2 {
-		report, err := s.Sweep(t.Context(), twice, wants(b.owner(2)))
+		report, err := s.sweep(twice, wants(b.owner(2)))
 		b.Expect(err).NotTo(HaveOccurred())
 		b.Expect(report.Freed).To(BeEmpty())
 	}
-	report, err := s.Sweep(t.Context(), twice, wants(b.owner(2)))
+	report, err := s.sweep(twice, wants(b.owner(2)))
 	b.Expect(err).NotTo(HaveOccurred())
 	b.Expect(report.Freed).To(HaveLen(1))
 	b.Expect(b.backend.Dump()).To(Equal("2001:db8:0:1::/64 v1/garden/uid/nodes-ipv6/2\n"))
@@ -174,9 +181,9 @@ func TestSweepLooksTwice(t *testing.T) {
 			b := newBench(t)
 			garbage(b)
 			s := newSweeper()
-			s.Sweeps = 1
+			s.Sweeps, s.Grace = 1, 0
 			asked := 0
-			report, err := s.Sweep(t.Context(), []reservation.Reserver{b.backend}, func(context.Context) (map[reservation.Owner]bool, error) {
+			report, err := s.sweep([]reservation.Reserver{b.backend}, func(context.Context) (map[reservation.Owner]bool, error) {
 				asked++
 				wanted := map[reservation.Owner]bool{somebody: true}
 				if asked == 2 {
@@ -198,8 +205,8 @@ func TestSweepGoesOn(t *testing.T) {
 	b.allocate(2)
 	b.backend.Inject(fake.Release, fake.Fault{Err: errBoom})
 	s := newSweeper()
-	s.Sweeps = 1
-	report, err := s.Sweep(t.Context(), []reservation.Reserver{b.backend}, wants(somebody))
+	s.Sweeps, s.Grace = 1, 0
+	report, err := s.sweep([]reservation.Reserver{b.backend}, wants(somebody))
 	b.Expect(err).To(MatchError("freeing 2001:db8::/64, which nobody wants, in fake: boom"))
 	b.Expect(report.Freed).To(HaveLen(1))
 	b.Expect(b.backend.Dump()).To(Equal(heldOnce))

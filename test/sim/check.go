@@ -18,7 +18,7 @@ func (t *task) balance(before, next *reservation.Ledger) {
 	freed, taken := before.Diff(next)
 	for _, a := range freed {
 		t.tracef("%s: the pool takes %s back from %s", t.name, a.Prefix, a.Owner.Key())
-		t.freed(t, a.Owner.Key(), a.Seed, a.Prefix)
+		t.freed(t, a.Owner.Key(), a.Seed, a.Prefix, a.Since)
 	}
 	for _, a := range taken {
 		t.tracef("%s: the pool gives %s to %s", t.name, a.Prefix, a.Owner.Key())
@@ -27,7 +27,7 @@ func (t *task) balance(before, next *reservation.Ledger) {
 }
 
 // freed checks what a controller gives back.
-func (w *world) freed(t *task, key, seed string, p netip.Prefix) {
+func (w *world) freed(t *task, key, seed string, p netip.Prefix, since time.Time) {
 	owner, err := reservation.ParseOwner(key)
 	switch {
 	case t.dry:
@@ -36,6 +36,9 @@ func (w *world) freed(t *task, key, seed string, p netip.Prefix) {
 		w.violate("%s frees %s, which bears no mark of ours but %q", t.name, p, key)
 	case seed != "" && seed != t.proc.seed.name:
 		w.violate("%s frees %s of %s, which %s holds", t.name, p, key, seed)
+	}
+	if t.sweeping && (t.proc.sweeps < 3 || w.now.Sub(since) < grace) {
+		w.violate("%s frees %s of %s after %d sweeps, %s old", t.name, p, key, t.proc.sweeps, w.now.Sub(since))
 	}
 	w.checkUnused(t, "frees", owner.ShootUID, p, true)
 }
@@ -117,7 +120,7 @@ func (w *world) settle() {
 func (w *world) calmRound(p *process) {
 	p.cache = slices.Clone(p.seed.objects)
 	for _, name := range w.garden.names {
-		w.spawn(p, "reconcile "+name, func(t *task) { controller{t, api{t}}.reconcile(name) })
+		w.startReconcile(p, name)
 	}
 	for _, o := range slices.Clone(p.seed.objects) {
 		if o.namespace == tombs {
@@ -210,7 +213,7 @@ func (w *world) checkLiving(s *shoot, expected map[holding]bool) {
 		o := s.home.objects[i]
 		owner := o.owner
 		owner.Attempt = o.record.Attempt
-		if p, ok := s.published[r.name]; !ok || p != child(o.record.Prefix) {
+		if p, ok := s.published[r.name]; (!ok || p != child(o.record.Prefix)) && !s.lost[r.name] {
 			w.violate("%s publishes %s for %s, but %s is bound", s.uid, p, r.name, o.record.Prefix)
 		}
 		held, ok := w.holds(s.home, owner.Key(), o.record.Prefix)

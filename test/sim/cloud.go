@@ -130,7 +130,7 @@ func (c *cloud) delete(t *task, id int) {
 	}
 	i.gone = c.now
 	c.tracef("%s: IPAM takes %s back from %s (%s)", t.name, i.prefix, i.key, i.seed)
-	c.freed(t, i.key, i.seed, i.prefix)
+	c.freed(t, i.key, i.seed, i.prefix, i.since)
 }
 
 // page of the list behind an ID, as a replica of the service sees it that may be behind.

@@ -27,11 +27,14 @@ const (
 	publishedBits = 64
 )
 
-// ranges that every shoot wants, by the name of the reservation.
-var ranges = []struct {
+// wanted is a range, by the name of the reservation.
+type wanted struct {
 	name string
 	key  plan.Key
-}{
+}
+
+// ranges that shoots want.
+var ranges = []wanted{
 	{"nodes-ipv6", plan.Key{Range: keyword.Nodes, Family: prefix.IPv6}},
 	{"pods-ipv6", plan.Key{Range: keyword.Pods, Family: prefix.IPv6}},
 }
@@ -39,6 +42,7 @@ var ranges = []struct {
 // memory is what a process forgets when it dies.
 type memory struct {
 	sweeper *reservation.Sweeper
+	sweeps  int
 }
 
 // controller does what pkg/controller/reservation does around the protocol: gather, decide, apply.
@@ -74,6 +78,7 @@ type gathered struct {
 	published map[string]netip.Prefix
 	bits      int
 	objects   []object
+	amiss     []bool // by range: it did not get on in this run
 }
 
 func (c controller) gather(name string) (*gathered, bool) {
@@ -128,7 +133,9 @@ func (c controller) reconcile(name string) {
 			}
 		}
 		for _, r := range ranges[:c.garden.ranges] {
-			c.note(c.ensure(g, r.name, r.key))
+			err := c.ensure(g, r.name, r.key)
+			g.amiss = append(g.amiss, err != nil)
+			c.note(err)
 		}
 		c.publish(g)
 	case reservation.Release, reservation.Migrate:
@@ -232,6 +239,10 @@ func (c controller) publish(g *gathered) {
 	for _, o := range g.objects {
 		if o.owner.ShootUID != g.uid || o.record.Phase != reservation.Bound {
 			continue
+		}
+		i := slices.IndexFunc(ranges, func(r wanted) bool { return r.name == o.name })
+		if _, before := next[o.name]; !before && g.amiss[i] {
+			continue // not held for certain: better published later
 		}
 		if p := child(o.record.Prefix); next[o.name] != p {
 			next[o.name], changed = p, true
@@ -376,7 +387,8 @@ func (c controller) sweep(dry bool) {
 		m.sweeper = &reservation.Sweeper{Home: reservation.Home{GardenID: gardenID, Seed: c.proc.seed.name}, Grace: grace}
 	}
 	m.sweeper.Now = func() time.Time { return c.now }
-	m.sweeper.DryRun, c.dry = dry, dry
+	m.sweeper.DryRun, c.dry, c.sweeping = dry, dry, true
+	m.sweeps++
 	report, err := m.sweeper.Sweep(context.Background(), []reservation.Reserver{c.reserver()}, c.wanted)
 	c.stats.freed += len(report.Freed)
 	c.note(err)

@@ -310,9 +310,7 @@ func (w *world) meddle() {
 	case w.happens(backupRestored):
 		w.restore(on)
 	case w.happens(timeJumped):
-		w.drain()
-		w.now = w.now.Add(time.Duration(w.rng.IntN(14*60)) * time.Minute)
-		w.tracef("hours go by")
+		w.pass()
 	case w.happens(crowded):
 		w.crowd()
 	case w.rng.IntN(40) == 0:
@@ -324,9 +322,30 @@ func (w *world) meddle() {
 	}
 }
 
+// pass lets hours go by. Before, everything has been looked at a few times, and every call has been answered or has timed out.
+func (w *world) pass() {
+	w.drain()
+	for range 3 {
+		for _, p := range w.procs {
+			for _, name := range w.garden.names {
+				w.startReconcile(p, name)
+			}
+		}
+		w.drain()
+	}
+	w.now = w.now.Add(time.Duration(w.rng.IntN(14*60)) * time.Minute)
+	w.tracef("hours go by")
+}
+
 func (w *world) deleteObject(on *seed, force bool) {
 	if len(on.objects) == 0 {
 		return
+	}
+	if force {
+		w.drain() // not while a controller has it in its hands
+		if len(on.objects) == 0 {
+			return
+		}
 	}
 	o := &on.objects[w.rng.IntN(len(on.objects))]
 	if s := w.garden.shoot(o.owner.ShootUID); force && s != nil && s.stage == migrating {

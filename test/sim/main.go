@@ -42,24 +42,24 @@ type failure struct {
 
 // simulate runs the seeds on all cores, prints what came of it and tells whether all went well.
 func simulate(out io.Writer, first uint64, runs int, keepGoing, verbose bool) bool {
+	var text strings.Builder
 	if verbose {
-		w := run(first, traced)
-		fmt.Fprintln(out, strings.Join(w.trace, "\n"))
+		text.WriteString(strings.Join(run(first, traced).trace, "\n") + "\n")
 	}
 	start := time.Now()
 	total, failures := runAll(first, runs, keepGoing)
 	took := time.Since(start)
-	fmt.Fprintf(out, "%d runs in %s (%.0f a second), %d calls, %d crashes injected, %d violations\n", total.runs,
+	fmt.Fprintf(&text, "%d runs in %s (%.0f a second), %d calls, %d crashes injected, %d violations\n", total.runs,
 		took.Round(time.Millisecond), float64(total.runs)/took.Seconds(), total.calls, total.chances[crash], len(failures))
-	fmt.Fprint(out, total.summary())
-	fmt.Fprintf(out, "  freed as garbage     %d\n", total.freed)
+	text.WriteString(total.summary())
 	for i, f := range failures {
 		if i == 0 {
-			explain(out, f)
+			text.WriteString(explain(f))
 			continue
 		}
-		fmt.Fprintf(out, "seed %d: %s\n", f.seed, f.violations[0])
+		fmt.Fprintf(&text, "seed %d: %s\n", f.seed, f.violations[0])
 	}
+	_, _ = io.WriteString(out, text.String())
 	return len(failures) == 0
 }
 
@@ -105,15 +105,16 @@ func runAll(first uint64, runs int, keepGoing bool) (*stats, []failure) {
 	return total, failures
 }
 
-// explain prints the trace of a failing run, made as short as can be cheaply.
-func explain(out io.Writer, f failure) {
+// explain returns the trace of a failing run, made as short as can be cheaply.
+func explain(f failure) string {
 	changes, why := shrink(f.seed)
-	w := run(f.seed, append(changes, traced)...)
-	fmt.Fprintf(out, "\nseed %d fails (replay: go run ./test/sim -runs 1 -seed %d -v); the trace is that of a shorter run: %s\n%s\n",
-		f.seed, f.seed, why, strings.Join(w.trace, "\n"))
+	var text strings.Builder
+	fmt.Fprintf(&text, "\nseed %d fails (replay: go run ./test/sim -runs 1 -seed %d -v); the trace is that of a shorter run: %s\n%s\n",
+		f.seed, f.seed, why, strings.Join(run(f.seed, append(changes, traced)...).trace, "\n"))
 	for _, v := range f.violations {
-		fmt.Fprintf(out, "seed %d: %s\n", f.seed, v)
+		fmt.Fprintf(&text, "seed %d: %s\n", f.seed, v)
 	}
+	return text.String()
 }
 
 func traced(o *options) { o.traced = true }

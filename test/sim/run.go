@@ -162,8 +162,7 @@ func (w *world) advance() {
 func (w *world) start(p *process) {
 	switch roll := w.rng.IntN(10); {
 	case roll < 7:
-		name := pick(w, w.garden.names)
-		w.spawn(p, "reconcile "+name, func(t *task) { controller{t, api{t}}.reconcile(name) })
+		w.startReconcile(p, pick(w, w.garden.names))
 	case roll < 9:
 		for _, o := range p.seed.objects {
 			if o.namespace == tombs && w.rng.IntN(2) == 0 {
@@ -178,6 +177,10 @@ func (w *world) start(p *process) {
 	}
 }
 
+func (w *world) startReconcile(p *process, name string) {
+	w.spawn(p, "reconcile "+name, func(t *task) { controller{t, api{t}}.reconcile(name) })
+}
+
 // summary of the counts, for people.
 func (s *stats) summary() string {
 	text := ""
@@ -189,5 +192,5 @@ func (s *stats) summary() string {
 	for _, k := range slices.Sorted(maps.Keys(s.errors)) {
 		text += fmt.Sprintf("  error %-14s %d\n", k, s.errors[k])
 	}
-	return text
+	return text + fmt.Sprintf("  freed as garbage     %d\n", s.freed)
 }

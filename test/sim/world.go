@@ -70,8 +70,8 @@ type task struct {
 	yield func(struct{}) bool
 	next  func() (struct{}, bool)
 	stop  func()
-	// dry is true if it must not free anything.
-	dry bool
+	// sweeping is true if it collects garbage, dry if it must not free anything.
+	sweeping, dry bool
 }
 
 // world is all there is in one run.

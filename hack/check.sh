@@ -50,6 +50,7 @@ run format formatted
 run vet go vet ./...
 run golangci-lint "$tools/golangci-lint" run --timeout 15m
 run charts go run ./hack/chartcheck
+run alerts go -C hack/tools/promrules test ./...
 run links go run ./hack/linkcheck
 run shellcheck shell
 run govulncheck vulnerabilities

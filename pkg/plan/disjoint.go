@@ -43,7 +43,7 @@ func (p Plan) known(reserved map[Key]netip.Prefix) map[Key]netip.Prefix {
 }
 
 // conflicts are the places where known prefixes overlap what they must not: rule 6.
-func (p Plan) conflicts(known map[Key]netip.Prefix) ErrorList {
+func (p Plan) conflicts(known, adopted map[Key]netip.Prefix) ErrorList {
 	var errs ErrorList
 	var before []Key
 	for _, n := range keyword.Names() {
@@ -57,7 +57,7 @@ func (p Plan) conflicts(known map[Key]netip.Prefix) ErrorList {
 				errs = append(errs, errorAt(p.Ranges.Get(n), k, RuleDisjoint, fmt.Sprintf("%s overlaps ", own)+fmt.Sprintf(format, args...), "choose another range"))
 			}
 			for _, other := range before {
-				if own.Overlaps(known[other]) && !p.mayNest(k, other) {
+				if own.Overlaps(known[other]) && !p.mayNest(k, other) && !(p.brought(k, adopted) && p.brought(other, adopted)) {
 					fail("the range of %s, %s", other.Range, known[other])
 				}
 			}
@@ -78,6 +78,20 @@ func (p Plan) conflicts(known map[Key]netip.Prefix) ErrorList {
 		}
 	}
 	return errs
+}
+
+// brought tells whether the infrastructure provider brings the range. How those that it brings lie to one another is its own
+// business: AWS sets a part of a subnet, and so of the nodes' range, aside for the services.
+func (p Plan) brought(k Key, adopted map[Key]netip.Prefix) bool {
+	if _, ok := adopted[k]; ok {
+		return true
+	}
+	r := p.Ranges.Get(k.Range)
+	if r == nil {
+		return true
+	}
+	v, ok := r.Value(k.Family)
+	return ok && v.Word == keyword.Custom
 }
 
 // mayNest tells whether two ranges may overlap: pods are a part of nodes if they come from the nodes' own prefixes, and whoever

@@ -145,7 +145,7 @@ func Build(ranges keyword.Ranges, facts Facts) (Plan, error) {
 	b.requests()
 	b.nodeRanges()
 	b.supernet()
-	b.errs = append(b.errs, b.plan.conflicts(b.plan.known(facts.Reserved))...)
+	b.errs = append(b.errs, b.plan.conflicts(b.plan.known(facts.Reserved), nil)...)
 	b.warn()
 	if err := b.errs.OrNil(); err != nil {
 		return Plan{}, err

@@ -40,7 +40,7 @@ func (p Plan) PublishAdopted(reserved, adopted map[Key]netip.Prefix) (Published,
 	maps.Copy(held, adopted)
 	errs := p.unfit(reserved, func(k Key, bits int) int { return bits })
 	errs = append(errs, p.unfit(adopted, publishedBits)...)
-	errs = append(errs, p.conflicts(p.known(held))...)
+	errs = append(errs, p.conflicts(p.known(held), adopted)...)
 	if err := errs.OrNil(); err != nil {
 		return Published{}, err
 	}

@@ -72,6 +72,10 @@ func TestPublish(t *testing.T) {
 			text: "v6global/64+prefix/80 v6fromNode v6global", adopted: held{nodesV6: pfx("2001:db8::/56")}, reserved: held{servicesV6: pfx("2001:db8:1::/56")},
 			want: plan.Published{Nodes: pfxs("2001:db8::/56"), Pods: pfxs("2001:db8::/56"), Services: pfxs("2001:db8:1::/112")},
 		},
+		"reported services within the reported nodes, as on AWS": {
+			text: "v6global/56+prefix/80 v6fromNode v6global/108", adopted: held{nodesV6: pfx("2001:db8::/56"), servicesV6: pfx("2001:db8:0:10::/108")},
+			want: plan.Published{Nodes: pfxs("2001:db8::/56"), Pods: pfxs("2001:db8::/56"), Services: pfxs("2001:db8:0:10::/108")},
+		},
 		"reported services that kube-apiserver can use stay": {
 			text: "v6global v6global v6global", adopted: held{nodesV6: pfx("2001:db8::/64"), podsV6: pfx("2001:db8:1::/64"), servicesV6: pfx("2001:db8:2::/108")},
 			want: plan.Published{Nodes: pfxs("2001:db8::/64"), Pods: pfxs("2001:db8:1::/64"), Services: pfxs("2001:db8:2::/108")},

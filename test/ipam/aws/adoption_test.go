@@ -49,7 +49,7 @@ func cidrs(texts ...string) (ps []netip.Prefix) {
 }
 
 // What AWS has made for nodes and pods is adopted: nothing of it is asked of VPC IPAM, and what is published is what the VPC's
-// routes know. The services come from VPC IPAM.
+// routes know. The services may come from VPC IPAM.
 func TestAdoptsTheBlockOfTheVPC(t *testing.T) {
 	for name, c := range map[string]struct {
 		nodes, pods, services string
@@ -78,12 +78,14 @@ func TestAdoptsTheBlockOfTheVPC(t *testing.T) {
 	}
 }
 
-// The services that AWS reports would do by themselves, but they are a part of the nodes' range, and a Shoot's ranges are disjoint.
-// That is why docs/ipam/aws.md gives the services a pool.
-func TestReportedServicesLieWithinTheNodes(t *testing.T) {
+// The services that AWS reports are a part of the nodes' range. As the provider brings both, that is its own business.
+func TestAdoptsServicesWithinTheNodes(t *testing.T) {
 	g := NewWithT(t)
-	p := planOf(t, "v6global/56+prefix/80", "v6fromNode", "v6global/108")
-	g.Expect(p.Adoptable(services, netip.MustParsePrefix(reportedServices))).To(Succeed())
-	_, err := p.PublishAdopted(nil, map[plan.Key]netip.Prefix{nodes: netip.MustParsePrefix(vpcBlock), services: netip.MustParsePrefix(reportedServices)})
-	g.Expect(err).To(MatchError(ContainSubstring("2600:1f18:1234:5610::/108 overlaps the range of nodes, 2600:1f18:1234:5600::/56")))
+	for _, asked := range []string{"v6global/108", "v6global/112", "v6global/64", "custom"} {
+		p := planOf(t, "v6global/56+prefix/80", "v6fromNode", asked)
+		g.Expect(p.Adoptable(services, netip.MustParsePrefix(reportedServices))).To(Succeed())
+		published, err := p.PublishAdopted(nil, map[plan.Key]netip.Prefix{nodes: netip.MustParsePrefix(vpcBlock), services: netip.MustParsePrefix(reportedServices)})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(published).To(Equal(plan.Published{Nodes: cidrs(vpcBlock), Pods: cidrs(vpcBlock), Services: cidrs(reportedServices)}))
+	}
 }

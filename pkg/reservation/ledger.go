@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
@@ -121,7 +120,7 @@ func valid(a Allocation) error {
 		return Errorf(Invalid, "%s is not a canonical prefix", a.Prefix)
 	}
 	for _, name := range []string{a.Owner.GardenID, a.Owner.ShootUID, a.Owner.Range, a.ID} {
-		if strings.ContainsFunc(name, unicode.IsSpace) {
+		if strings.ContainsAny(name, " \t\r\n") {
 			return Errorf(Invalid, "%s of %q with ID %q: a ledger has no place for blanks in names", a.Prefix, a.Owner.Key(), a.ID)
 		}
 	}

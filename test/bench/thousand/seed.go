@@ -201,6 +201,10 @@ func (s *seed) requests(ctx context.Context) (requests, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the API server's metrics: %w", err)
 	}
+	return parseRequests(text)
+}
+
+func parseRequests(text []byte) (requests, error) {
 	found := requests{}
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		labels, ok := strings.CutPrefix(lines.Text(), "apiserver_request_total{")

@@ -43,8 +43,8 @@ func (r *Reserver) onNetwork(ctx context.Context, owner reservation.Owner, poolI
 	}
 }
 
-// ensureNetwork finds or makes the network. Two that were made at once, or after an answer was lost, are told apart by their
-// age: the oldest is kept by all who look.
+// ensureNetwork finds or makes the network. Of several, which were made at once, one is kept by all who look: with something
+// on it, else the oldest. The others go while they are empty.
 func (r *Reserver) ensureNetwork(ctx context.Context, owner reservation.Owner, poolID string) (networks.Network, error) {
 	for try := 1; ; try++ {
 		found, err := r.findNetworks(ctx, owner, networks.ListOpts{Name: networkName(owner, poolID)})
@@ -65,7 +65,7 @@ func (r *Reserver) ensureNetwork(ctx context.Context, owner reservation.Owner, p
 	}
 }
 
-// findNetworks returns those of the owner's shoot, the oldest first.
+// findNetworks returns those of the owner's shoot: those with subnets first, then the oldest.
 func (r *Reserver) findNetworks(ctx context.Context, owner reservation.Owner, options networks.ListOpts) ([]networks.Network, error) {
 	found, err := r.listNetworks(ctx, options)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *Reserver) findNetworks(ctx context.Context, owner reservation.Owner, op
 	}
 	found = slices.DeleteFunc(found, func(n networks.Network) bool { return !ours(n, owner) })
 	slices.SortFunc(found, func(a, b networks.Network) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(min(len(b.Subnets), 1), min(len(a.Subnets), 1)), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return found, nil
 }

@@ -105,10 +105,21 @@ func (r *Reserver) find(ctx context.Context, owner reservation.Owner) ([]subnets
 		return nil, err
 	}
 	found = slices.DeleteFunc(found, func(s subnets.Subnet) bool { return !marked(s, owner) })
-	slices.SortFunc(found, func(a, b subnets.Subnet) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(found, oldest)
 	return found, nil
+}
+
+// oldest compares as the protocol does: Neutron's clock shows seconds only.
+func oldest(a, b subnets.Subnet) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), address(a).Compare(address(b)), cmp.Compare(a.ID, b.ID))
+}
+
+func address(s subnets.Subnet) netip.Addr {
+	p, err := netip.ParsePrefix(s.CIDR)
+	if err != nil {
+		return netip.Addr{} // said where the prefix is used
+	}
+	return p.Addr()
 }
 
 func marked(s subnets.Subnet, owner reservation.Owner) bool {

@@ -194,7 +194,7 @@ func TestReleaseBesideRelease(t *testing.T) {
 	g.Expect(found[0].ID).To(Equal(both[0].ID))
 }
 
-// Two networks of one name are what two replicas make at once. All use the oldest; empty ones go.
+// Two networks of one name are what two replicas make at once. All use the one with something on it; empty ones go.
 func TestDuplicateNetworks(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t, "2001:db8::/48", neutron.PoolOptions{})

@@ -48,7 +48,7 @@ template_file = /run/stack/catalog
 `
 
 // neutronConf has neither a message queue nor agents, and asks Keystone about every token anew, so that one that was revoked
-// is refused at once. A page has at most what the client asks for.
+// is refused at once, and holds it to the access rules of its application credential.
 const neutronConf = `[DEFAULT]
 core_plugin = ml2
 service_plugins =
@@ -89,6 +89,7 @@ project_name = admin
 user_domain_id = default
 project_domain_id = default
 token_cache_time = -1
+service_type = network
 `
 
 // configure writes what the services read into the folder that they see as /run/stack.

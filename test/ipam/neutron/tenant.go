@@ -126,12 +126,13 @@ func (t *Tenant) Secret() map[string][]byte {
 	}
 }
 
-// ApplicationCredential makes one for the user. Its secret is in the form of that provider: by ID, or by the name.
-func (t *Tenant) ApplicationCredential(tb testing.TB, byName bool) (id string, secret map[string][]byte) {
+// ApplicationCredential makes one for the user, allowed to do what the rules say, or everything that he is if there are none.
+// Its secret is in the form of that provider: by ID, or by the name.
+func (t *Tenant) ApplicationCredential(tb testing.TB, byName bool, rules ...applicationcredentials.AccessRule) (id string, secret map[string][]byte) {
 	tb.Helper()
 	t.applicationCount++
 	name := fmt.Sprintf("gardener-%d", t.applicationCount)
-	made, err := applicationcredentials.Create(tb.Context(), t.identity, t.userID, applicationcredentials.CreateOpts{Name: name}).Extract()
+	made, err := applicationcredentials.Create(tb.Context(), t.identity, t.userID, applicationcredentials.CreateOpts{Name: name, AccessRules: rules}).Extract()
 	must(tb, err)
 	secret = map[string][]byte{
 		"authURL": []byte(t.cloud.AuthURL), "domainName": []byte(domain), "tenantName": []byte(t.Name),

@@ -83,6 +83,9 @@ func (p Plan) conflicts(known, adopted map[Key]netip.Prefix) ErrorList {
 // brought tells whether the infrastructure provider brings the range. How those that it brings lie to one another is its own
 // business: AWS sets a part of a subnet, and so of the nodes' range, aside for the services.
 func (p Plan) brought(k Key, adopted map[Key]netip.Prefix) bool {
+	if _, own := p.Fixed[k]; own {
+		return false
+	}
 	if _, ok := adopted[k]; ok {
 		return true
 	}

@@ -51,7 +51,8 @@ type Facts struct {
 	PodSupernet netip.Prefix
 	// SeedNetworks are the Seed's nodes, pods and services ranges.
 	SeedNetworks []netip.Prefix
-	// Reserved are the prefixes that are already held, by reservation or adoption.
+	// Reserved are the prefixes that are already held, by reservation or adoption; how they lie to one another was judged when
+	// they were published.
 	Reserved map[Key]netip.Prefix
 }
 
@@ -145,7 +146,7 @@ func Build(ranges keyword.Ranges, facts Facts) (Plan, error) {
 	b.requests()
 	b.nodeRanges()
 	b.supernet()
-	b.errs = append(b.errs, b.plan.conflicts(b.plan.known(facts.Reserved), nil)...)
+	b.errs = append(b.errs, b.plan.conflicts(b.plan.known(facts.Reserved), facts.Reserved)...)
 	b.warn()
 	if err := b.errs.OrNil(); err != nil {
 		return Plan{}, err

@@ -126,6 +126,10 @@ func TestRules(t *testing.T) {
 			pods: 2001:db8:1::/48 overlaps the range of nodes, 2001:db8::/32; choose another range
 			    2001:db8:1::/48
 			    ^^^^^^^^^^^^^^^`},
+		{"disjoint", "2001:db8::/32 2001:db8:1::/48 v6global", plan.Facts{Reserved: held{nodesV6: pfx("2001:db8::/32"), podsV6: pfx("2001:db8:1::/48")}}, `
+			pods: 2001:db8:1::/48 overlaps the range of nodes, 2001:db8::/32; choose another range
+			    2001:db8:1::/48
+			    ^^^^^^^^^^^^^^^`},
 		{"disjoint", "custom+prefix/96 v6fromNode fd00::/112", plan.Facts{PodSupernet: pfx("fd00::/16")}, `
 			services: fd00::/112 overlaps the range of pods, fd00::/16; choose another range
 			    fd00::/112
@@ -208,6 +212,7 @@ func TestAllowed(t *testing.T) {
 		"rule 5: VXLAN carries pods over nodes that lack the family": {"v4private v6global v6global", plan.Facts{Encapsulation: plan.EncapsulationVXLAN}},
 		"rule 5: custom has both families":                           {"custom custom v6global,v4private", plan.Facts{}},
 		"rule 6: pods are under nodes with fromNode":                 {"2001:db8::/64+prefix/96 v6fromNode v6global", plan.Facts{Reserved: held{podsV6: pfx("2001:db8::/64")}}},
+		"rule 6: what is held lies as it lies":                       {"v6global/56+prefix/80 v6fromNode v6global/108", plan.Facts{Reserved: held{nodesV6: pfx("2001:db8::/56"), servicesV6: pfx("2001:db8:0:10::/108")}}},
 		"rule 6: custom pods may be anywhere":                        {"2001:db8::/64 custom v6global", plan.Facts{Reserved: held{podsV6: pfx("2001:db8::/64")}}},
 		"rule 6: IPv4 may overlap with the Seed":                     {"v4private v4private v4private", plan.Facts{SeedNetworks: pfxs("10.0.0.0/8")}},
 		"rule 7: this project's own controller has no limit":         {"v6global v6global/64 v6global", plan.Facts{NetworkType: "ipv6", NodeMaskIPv6: 112}},

@@ -83,6 +83,8 @@ type Peer struct {
 	HoldTime time.Duration
 	// ConnectRetry is the time between two attempts to connect; 5 s if zero.
 	ConnectRetry time.Duration
+	// LocalAddress is the node's address to speak from; the kernel's choice if it is the zero Addr.
+	LocalAddress netip.Addr
 	// Families that the session carries. They are always negotiated explicitly.
 	Families []Family
 	// Import of the peer's routes; None if empty.
@@ -91,6 +93,10 @@ type Peer struct {
 	ImportLimit uint32
 	// Passive peers connect to us; we do not.
 	Passive bool
+	// Communities are added to everything that this peer is told, sorted.
+	Communities []Community
+	// LocalPreference of everything that this peer is told, if it is internal; 0: the advertisement's own.
+	LocalPreference uint32
 }
 
 // String names the peer without its password.

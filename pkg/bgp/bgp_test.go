@@ -75,7 +75,27 @@ func TestValidate(t *testing.T) {
 			func(d *bgp.Desired) { d.ASN, d.Peers[0].MultihopTTL = 65000, 2 },
 			"peer 2001:db8::1 is internal (AS 65000): a number of hops is for external ones",
 		},
-		"short hold":    {func(d *bgp.Desired) { d.Peers[0].HoldTime = time.Second }, "hold time 1s: want at least 3s"},
+		"short hold": {func(d *bgp.Desired) { d.Peers[0].HoldTime = time.Second }, "hold time 1s: want at least 3s"},
+		"long hold":  {func(d *bgp.Desired) { d.Peers[0].HoldTime = 19 * time.Hour }, "hold time 19h0m0s: want at most 18h12m15s"},
+		"retry":      {func(d *bgp.Desired) { d.Peers[0].ConnectRetry = -1 }, "connect retry time -1ns: want up to 18h12m15s"},
+		"long restart": {
+			func(d *bgp.Desired) { d.GracefulRestart.Time = 4096 * time.Second },
+			"graceful restart time 1h8m16s: want 1s to 1h8m15s",
+		},
+		"from the other family": {
+			func(d *bgp.Desired) { d.Peers[0].LocalAddress = netip.MustParseAddr("192.0.2.1") },
+			"peer 2001:db8::1: cannot be spoken to from 192.0.2.1",
+		},
+		"unknown import": {func(d *bgp.Desired) { d.Peers[0].Import = "Some" }, "import \"Some\": want None, Default or All"},
+		"unknown family": {func(d *bgp.Desired) { d.Peers[0].Families = []bgp.Family{"l2vpn"} }, "family \"l2vpn\": want ipv4-unicast or ipv6-unicast"},
+		"family twice": {
+			func(d *bgp.Desired) { d.Peers[0].Families = append(d.Peers[0].Families, d.Peers[0].Families...) },
+			"family ipv6-unicast is there twice",
+		},
+		"next hop": {
+			func(d *bgp.Desired) { d.Advertisements[0].NextHop = netip.MustParseAddr("192.0.2.1") },
+			"the next hop 192.0.2.1 is of the other family",
+		},
 		"no family":     {func(d *bgp.Desired) { d.Peers[0].Families = nil }, "peer 2001:db8::1 carries no family"},
 		"not canonical": {func(d *bgp.Desired) { d.Advertisements[0].Prefix = netip.MustParsePrefix("2001:db8::1/64") }, "want a canonical prefix"},
 		"announced twice": {
@@ -111,6 +131,13 @@ func TestCompare(t *testing.T) {
 	g.Expect(changes.ReplacePeers).To(HaveLen(1))
 	g.Expect(changes.Advertise).To(HaveLen(1))
 	g.Expect(changes.Withdraw).To(BeEmpty(), "an announcement replaces the one before: withdrawing it would lose packets")
+
+	policy := desired()
+	policy.Peers[0].Import, policy.Peers[0].Communities, policy.Peers[0].LocalPreference = bgp.ImportAll, []bgp.Community{1}, 200
+	changes = bgp.Compare(has, policy)
+	g.Expect(changes.Empty()).To(BeFalse())
+	g.Expect(changes.UpdatePeers).To(Equal(policy.Peers), "the session can stay")
+	g.Expect(changes.ReplacePeers).To(BeEmpty())
 
 	renamed := desired()
 	renamed.RouterID = netip.MustParseAddr("192.0.2.9")

@@ -19,6 +19,8 @@ type Changes struct {
 	AddPeers []Peer
 	// ReplacePeers differ in something that a session is opened with.
 	ReplacePeers []Peer
+	// UpdatePeers differ only in what is taken from or told to them: the session stays.
+	UpdatePeers []Peer
 	// RemovePeers are not wanted any more.
 	RemovePeers []Peer
 	// Withdraw what is not to be announced any more.
@@ -27,7 +29,8 @@ type Changes struct {
 
 // Empty tells whether there is nothing to do.
 func (c Changes) Empty() bool {
-	return !c.Restart && len(c.Advertise) == 0 && len(c.AddPeers) == 0 && len(c.ReplacePeers) == 0 && len(c.RemovePeers) == 0 && len(c.Withdraw) == 0
+	return !c.Restart && len(c.Advertise) == 0 && len(c.AddPeers) == 0 && len(c.ReplacePeers) == 0 && len(c.UpdatePeers) == 0 &&
+		len(c.RemovePeers) == 0 && len(c.Withdraw) == 0
 }
 
 // Compare says what leads from what a speaker has to what is desired.
@@ -56,8 +59,10 @@ func Compare(has, desired Desired) Changes {
 		switch old, ok := hasPeers[p.Address]; {
 		case !ok:
 			c.AddPeers = append(c.AddPeers, p)
-		case !old.equal(p):
+		case !old.sameSession(p):
 			c.ReplacePeers = append(c.ReplacePeers, p)
+		case !old.samePolicy(p):
+			c.UpdatePeers = append(c.UpdatePeers, p)
 		}
 	}
 	for _, p := range has.Peers {
@@ -80,9 +85,15 @@ func (a Advertisement) equal(b Advertisement) bool {
 	return a.Prefix == b.Prefix && a.NextHop == b.NextHop && a.LocalPreference == b.LocalPreference && slices.Equal(a.Communities, b.Communities)
 }
 
-func (p Peer) equal(q Peer) bool {
-	families := slices.Equal(p.Families, q.Families)
-	p.Families, q.Families = nil, nil
-	return families && p.Address == q.Address && p.ASN == q.ASN && p.Port == q.Port && p.MultihopTTL == q.MultihopTTL && p.Password == q.Password &&
-		p.HoldTime == q.HoldTime && p.ConnectRetry == q.ConnectRetry && p.Import == q.Import && p.ImportLimit == q.ImportLimit && p.Passive == q.Passive
+// sameSession tells whether a session that is open may stay.
+func (p Peer) sameSession(q Peer) bool {
+	return p.Address == q.Address && p.ASN == q.ASN && p.Port == q.Port && p.MultihopTTL == q.MultihopTTL && p.Password == q.Password &&
+		p.HoldTime == q.HoldTime && p.ConnectRetry == q.ConnectRetry && p.LocalAddress == q.LocalAddress &&
+		p.ImportLimit == q.ImportLimit && p.Passive == q.Passive &&
+		slices.Equal(slices.Sorted(slices.Values(p.Families)), slices.Sorted(slices.Values(q.Families)))
+}
+
+// samePolicy tells whether the same is taken from and told to both.
+func (p Peer) samePolicy(q Peer) bool {
+	return p.Import == q.Import && p.LocalPreference == q.LocalPreference && slices.Equal(p.Communities, q.Communities)
 }

@@ -5,7 +5,6 @@
 package bgp
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"net/netip"
 	"slices"
@@ -43,6 +42,6 @@ func Collisions(routerIDs map[string]netip.Addr) []Collision {
 			found = append(found, Collision{RouterID: id, Nodes: names})
 		}
 	}
-	slices.SortFunc(found, func(a, b Collision) int { return cmp.Or(a.RouterID.Compare(b.RouterID)) })
+	slices.SortFunc(found, func(a, b Collision) int { return a.RouterID.Compare(b.RouterID) })
 	return found
 }

@@ -54,8 +54,7 @@ func (r *Reserver) refusedBy(refused []error, request reservation.Request) error
 	texts := make([]string, len(refused))
 	for i, err := range refused {
 		texts[i] = err.Error()
-		switch k := reservation.KindOf(err); {
-		case k == reservation.Quota, kind == reservation.Invalid:
+		if k := reservation.KindOf(err); k == reservation.Quota || kind == reservation.Invalid {
 			kind = k
 		}
 	}

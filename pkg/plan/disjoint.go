@@ -57,7 +57,7 @@ func (p Plan) conflicts(known, adopted map[Key]netip.Prefix) ErrorList {
 				errs = append(errs, errorAt(p.Ranges.Get(n), k, RuleDisjoint, fmt.Sprintf("%s overlaps ", own)+fmt.Sprintf(format, args...), "choose another range"))
 			}
 			for _, other := range before {
-				if own.Overlaps(known[other]) && !p.mayNest(k, other) && !(p.brought(k, adopted) && p.brought(other, adopted)) {
+				if own.Overlaps(known[other]) && !p.mayNest(k, other) && (!p.brought(k, adopted) || !p.brought(other, adopted)) {
 					fail("the range of %s, %s", other.Range, known[other])
 				}
 			}

@@ -31,7 +31,7 @@ const pageLabel = "ipv6.networking.extensions.gardener.cloud/ledger"
 // when no root does. A page that was there before the swap and is not named after it will never be: its writer would have to swap
 // a root that it read before, and the server refuses that.
 func (s *Store) store(ctx context.Context, now *state, next *reservation.Ledger) error {
-	after := &state{pages: now.pages, paged: now.paged, ledger: next}
+	after := &state{pages: now.pages, lineage: now.lineage, paged: now.paged, ledger: next}
 	lines := encode(now.paged.Diff(next))
 	if size(lines) > s.limits.Changes {
 		there := s.list(ctx)
@@ -55,7 +55,10 @@ func (s *Store) store(ctx context.Context, now *state, next *reservation.Ledger)
 func (s *Store) swap(ctx context.Context, now, after *state, lines []string) error {
 	at := time.Now()
 	after.root = now.root.DeepCopy()
-	after.root.Data = map[string]string{versionKey: versionText, pagesKey: encodePages(after.pages), changesKey: strings.Join(lines, "")}
+	after.root.Data = map[string]string{
+		versionKey: versionText, lineageKey: strings.Join(after.lineage, " "),
+		pagesKey: encodePages(after.pages), changesKey: strings.Join(lines, ""),
+	}
 	var err error
 	if after.root.ResourceVersion == "" {
 		err = s.writer.Create(ctx, after.root)
@@ -98,6 +101,7 @@ func (s *Store) compact(ctx context.Context, now, after *state) (made []page, er
 	}
 	after.pages = slices.Concat(middle, made)
 	after.paged = after.ledger
+	after.lineage = append(slices.Clone(now.lineage[max(0, len(now.lineage)-generations+1):]), newID())
 	return made, nil
 }
 
@@ -138,7 +142,7 @@ func (s *Store) write(ctx context.Context, lines []string) ([]page, error) {
 			bytes += len(lines[n])
 			n++
 		}
-		p := page{id: strings.ToLower(rand.Text()), records: n}
+		p := page{id: newID(), records: n}
 		key := s.pageKey(p.id)
 		err := s.writer.Create(ctx, &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{pageLabel: s.key.Name}},
@@ -152,6 +156,8 @@ func (s *Store) write(ctx context.Context, lines []string) ([]page, error) {
 	}
 	return made, nil
 }
+
+func newID() string { return strings.ToLower(rand.Text()) }
 
 // list the pages that are there, named or not. Whoever may not list does without: what a crash left behind stays then.
 func (s *Store) list(ctx context.Context) []string {

@@ -29,6 +29,10 @@ const (
 	versionText = `{"version":2}`
 	pagesKey    = "pages"
 	changesKey  = "changes"
+	// lineageKey names the latest times that the pages were made anew, the last one last.
+	lineageKey = "lineage"
+	// generations are how many of them are kept. Who has missed more reads all pages.
+	generations = 16
 )
 
 // page is a ConfigMap that the root names.
@@ -43,15 +47,16 @@ type page struct {
 type state struct {
 	root *corev1.ConfigMap
 	// at is when it was the server's newest.
-	at    time.Time
-	pages []page
+	at      time.Time
+	pages   []page
+	lineage []string
 	// paged is what the pages say, ledger what the root's changes make of it.
 	paged, ledger *reservation.Ledger
 }
 
 // decode makes the state of a root. Pages that the last state was made of are not read again.
 func (s *Store) decode(ctx context.Context, root *corev1.ConfigMap, last *state) (*state, error) {
-	now := &state{root: root, paged: &reservation.Ledger{}}
+	now := &state{root: root, paged: &reservation.Ledger{}, lineage: strings.Fields(root.Data[lineageKey])}
 	text := root.Data[versionKey]
 	var err error
 	switch {
@@ -74,7 +79,7 @@ func (s *Store) decode(ctx context.Context, root *corev1.ConfigMap, last *state)
 	if now.pages, err = decodePages(root.Data[pagesKey]); err != nil {
 		return nil, err
 	}
-	if now.paged, err = s.readPages(ctx, now.pages, last); err != nil {
+	if now.paged, err = s.readPages(ctx, now, last); err != nil {
 		return nil, err
 	}
 	now.ledger = now.paged.Clone()
@@ -127,16 +132,18 @@ func decodePages(text string) ([]page, error) {
 	return pages, nil
 }
 
-// readPages makes of pages what they say together. If the last state's pages begin as these do, only the new ones are read: a
-// release is never dropped from the pages before all pages are that are older (see compact), so the new ones say all that has changed.
-func (s *Store) readPages(ctx context.Context, pages []page, last *state) (*reservation.Ledger, error) {
-	if last != nil {
+// readPages makes of pages what they say together. If they come from the last state's, by whatever was done in between, and begin with
+// one of those, only the new ones are read: a release is never dropped from the pages before all pages are that are older (see
+// compact), so the new ones say all that has changed.
+func (s *Store) readPages(ctx context.Context, now, last *state) (*reservation.Ledger, error) {
+	pages := now.pages
+	if now.descends(last) {
 		known := 0
 		for known < len(pages) && slices.Contains(last.pages, pages[known]) {
 			known++
 		}
-		if fresh := pages[known:]; known > 0 || len(last.pages) == 0 {
-			return s.readOn(ctx, fresh, last.paged)
+		if known > 0 || len(last.pages) == 0 {
+			return s.readOn(ctx, pages[known:], last.paged)
 		}
 	}
 	texts, err := s.fetch(ctx, pages)
@@ -154,6 +161,15 @@ func (s *Store) readPages(ctx context.Context, pages []page, last *state) (*rese
 		}
 	}
 	return reservation.NewLedger(slices.Collect(maps.Values(held)))
+}
+
+// descends tells whether the pages were made of those of the earlier state. They were not if a database was restored from a backup
+// meanwhile, or if the earlier one is the later one.
+func (s *state) descends(earlier *state) bool {
+	if earlier == nil || len(earlier.lineage) == 0 {
+		return earlier != nil && len(earlier.pages) == 0
+	}
+	return slices.Contains(s.lineage, earlier.lineage[len(earlier.lineage)-1])
 }
 
 // readOn applies pages to what those before them say.

@@ -240,9 +240,6 @@ func (s *Store) remember(now *state) {
 
 // read asks the server for the root, and for the pages that are not known.
 func (s *Store) read(ctx context.Context) (*state, error) {
-	s.mu.Lock()
-	last := s.last
-	s.mu.Unlock()
 	var version string
 	for {
 		at := time.Now()
@@ -254,8 +251,13 @@ func (s *Store) read(ctx context.Context) (*state, error) {
 		case err != nil:
 			return nil, fmt.Errorf("reading the ledger %s: %w", s.key, err)
 		}
+		s.mu.Lock()
+		last := s.last // what this process has written meanwhile need not be made out of the root again
+		s.mu.Unlock()
 		if last != nil && same(last.root, root) {
-			return s.update(last, &state{root: root, at: at, pages: last.pages, paged: last.paged, ledger: last.ledger}), nil
+			return s.update(last, &state{
+				root: root, at: at, pages: last.pages, lineage: last.lineage, paged: last.paged, ledger: last.ledger,
+			}), nil
 		}
 		now, err := s.decode(ctx, root, last)
 		switch {

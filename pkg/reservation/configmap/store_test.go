@@ -200,6 +200,27 @@ func TestRequests(t *testing.T) {
 	c.expect(g, 1, 0, "a look at the ledger if all pages are known")
 }
 
+// What another process has written is read without reading all pages again.
+func TestRequestsOfAnother(t *testing.T) {
+	g := NewWithT(t)
+	plain := server()
+	c := count(plain)
+	s, other := newStore(c), newStore(plain)
+	for i := range 300 {
+		g.Expect(claim(other, allocation(i, i))).To(Succeed())
+	}
+	g.Expect(strings.Count(rootOf(g, plain).Data["pages"], "\n")).To(BeNumerically(">", 10))
+	read(g, s)
+	for round := range 20 {
+		for i := range 5 {
+			g.Expect(claim(other, allocation(300+5*round+i, i))).To(Succeed())
+		}
+		c.reads = 0
+		g.Expect(read(g, s)).To(HaveLen(300 + 5*round + 5))
+		g.Expect(c.reads).To(BeNumerically("<=", 4), "the root, and the newest pages")
+	}
+}
+
 // By default it is less than one write a change and a half a hundredth more, pages included.
 func TestRequestsOfManyChanges(t *testing.T) {
 	g := NewWithT(t)
@@ -480,6 +501,49 @@ func TestLooksAgainMuchLater(t *testing.T) {
 	churn(g, other)
 	g.Expect(rootOf(g, c).Data["pages"]).NotTo(BeEmpty())
 	g.Expect(read(g, s)).To(HaveLen(10))
+}
+
+// A database is restored from a backup beneath a process that knows what was written since then; and others write on.
+func TestRestoredBackup(t *testing.T) {
+	for _, later := range []int{0, 30} {
+		g := NewWithT(t)
+		c := server()
+		s, other := newStore(c), newStore(c)
+		for i := range 30 {
+			g.Expect(claim(s, allocation(i, i))).To(Succeed())
+		}
+		backup := &corev1.ConfigMapList{}
+		g.Expect(c.List(t.Context(), backup, client.InNamespace(namespace))).To(Succeed())
+		want := read(g, s)
+
+		for i := range 10 {
+			g.Expect(release(s, allocation(i, i))).To(Succeed())
+			g.Expect(claim(s, allocation(50+i, i))).To(Succeed())
+		}
+		read(g, s)
+		restore(g, c, backup)
+		for i := range later {
+			a := allocation(80+i, i)
+			g.Expect(claim(other, a)).To(Succeed())
+			want = append(want, a)
+		}
+		g.Expect(read(g, s)).To(Equal(want))
+		g.Expect(claim(s, allocation(200, 1))).To(Succeed())
+		g.Expect(read(g, newStore(c))).To(Equal(append(want, allocation(200, 1))))
+	}
+}
+
+func restore(g Gomega, c client.Client, backup *corev1.ConfigMapList) {
+	list := &corev1.ConfigMapList{}
+	g.Expect(c.List(context.Background(), list, client.InNamespace(namespace))).To(Succeed())
+	for i := range list.Items {
+		g.Expect(c.Delete(context.Background(), &list.Items[i])).To(Succeed())
+	}
+	for i := range backup.Items {
+		o := &backup.Items[i]
+		o.ResourceVersion, o.UID = "", ""
+		g.Expect(c.Create(context.Background(), o)).To(Succeed())
+	}
 }
 
 // A reader whose pages are cleared away while it reads them finds the newer ones.

@@ -11,6 +11,7 @@ set -euo pipefail
 wanted=(
   nftables:nft conntrack:conntrack iproute2:ip busybox-static:busybox runc:runc bind9-dnsutils:dig
   curl:curl netcat-openbsd:nc iperf:iperf wget:wget iputils-ping:ping procps:ps gcc:gcc
+  bird2:bird frr:vtysh kea-dhcp6-server:kea-dhcp6 radvd:radvd
   tcpdump:tcpdump shellcheck:shellcheck ca-certificates:update-ca-certificates git:git make:make
 )
 missing=()
@@ -22,6 +23,13 @@ done
 
 if [ "${1:-}" = --install ]; then
   echo "installing: ${missing[*]}"
+  # The routers and DHCP servers are for the tests' namespaces: nothing of them is to be started on this host.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${missing[@]}"
   exit 0

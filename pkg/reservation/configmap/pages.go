@@ -7,6 +7,7 @@ package configmap
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,12 +66,22 @@ func (s *Store) swap(ctx context.Context, now, after *state, lines []string) err
 	} else {
 		err = s.writer.Update(ctx, after.root)
 	}
-	if err != nil {
+	switch {
+	case err != nil && ambiguous(err):
+		return reservation.Errorf(reservation.Ambiguous, "writing the ledger %s: %w", s.key, err)
+	case err != nil:
 		return fmt.Errorf("writing the ledger %s: %w", s.key, err)
 	}
 	after.at = at
 	s.remember(after)
 	return nil
+}
+
+// ambiguous tells whether a write may have succeeded that ended with this error: the server has not refused it.
+func ambiguous(err error) bool {
+	var status apierrors.APIStatus
+	return !errors.As(err, &status) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) || apierrors.IsInternalError(err) ||
+		apierrors.IsUnexpectedServerError(err)
 }
 
 // compact moves all changes to pages, and what is worth keeping of some old pages with them: of the last if it is small, so that

@@ -58,7 +58,7 @@ func (v *view) Save(_ context.Context, r reservation.Record) error {
 func (j *journal) once(t *testing.T, r reservation.Reserver, o reservation.Owner, req reservation.Request) error {
 	t.Helper()
 	record, v := j.open()
-	p := reservation.Protocol{Reserver: r, Journal: v, Owner: o}
+	p := reservation.Protocol{Reserver: r, Journal: v, Owner: o, Seed: seed}
 	_, err := p.Ensure(t.Context(), record, req)
 	return err
 }
@@ -73,7 +73,7 @@ func (j *journal) open() (reservation.Record, *view) {
 func (j *journal) release(t *testing.T, r reservation.Reserver, o reservation.Owner) error {
 	t.Helper()
 	record, v := j.open()
-	p := reservation.Protocol{Reserver: r, Journal: v, Owner: o}
+	p := reservation.Protocol{Reserver: r, Journal: v, Owner: o, Seed: seed}
 	record, err := p.BeginRelease(t.Context(), record)
 	if err != nil {
 		return err

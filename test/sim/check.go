@@ -37,8 +37,8 @@ func (w *world) freed(t *task, key, seed string, p netip.Prefix, since time.Time
 	case seed != "" && seed != t.proc.seed.name:
 		w.violate("%s frees %s of %s, which %s holds", t.name, p, key, seed)
 	}
-	if t.sweeping && (t.proc.sweeps < 3 || w.now.Sub(since) < grace) {
-		w.violate("%s frees %s of %s after %d sweeps, %s old", t.name, p, key, t.proc.sweeps, w.now.Sub(since))
+	if t.sweeping && (t.sweeps < 3 || w.now.Sub(since) < grace) {
+		w.violate("%s frees %s of %s after %d sweeps, %s old", t.name, p, key, t.sweeps, w.now.Sub(since))
 	}
 	w.checkUnused(t, "frees", owner.ShootUID, p, true)
 }
@@ -187,10 +187,14 @@ func (w *world) checkCalm() {
 			continue
 		}
 		a, _ := i.allocation()
+		s := w.garden.shoot(a.Owner.ShootUID)
 		if !expected[holding{i.prefix, i.key}] {
+			if s.stage == living && s.lost[a.Owner.Range] {
+				continue // a person has to act
+			}
 			w.violate("leaked: %s of %s (%s) since %s", i.prefix, i.key, i.seed, i.since.Format(time.RFC3339))
-		} else if home := w.garden.shoot(a.Owner.ShootUID).home; i.seed != home.name {
-			w.violate("%s of %s is marked as %s's, but the shoot is on %s", i.prefix, i.key, i.seed, home.name)
+		} else if i.seed != s.home.name {
+			w.violate("%s of %s is marked as %s's, but the shoot is on %s", i.prefix, i.key, i.seed, s.home.name)
 		}
 	}
 	for _, i := range w.cloud.items {

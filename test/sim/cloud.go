@@ -18,8 +18,7 @@ import (
 const (
 	pageSize = 3
 	// lag is by how much a list may be behind.
-	lag = 8 * time.Second
-	// slow is how long a request may be on its way.
+	lag       = 8 * time.Second
 	cloudName = "cloud"
 )
 
@@ -133,14 +132,15 @@ func (c *cloud) delete(t *task, id int) {
 	c.freed(t, i.key, i.seed, i.prefix, i.since)
 }
 
-// page of the list behind an ID, as a replica of the service sees it that may be behind.
+// page of the list behind an ID, as a replica of the service sees it: it may know of some of the latest changes and not of others.
 func (c *cloud) page(behind int) (page []*item, more bool) {
-	seen := c.now
-	if c.happens(lagging) {
-		seen = seen.Add(-lag)
-	}
+	lags := c.happens(lagging)
 	for _, i := range c.items[min(behind, len(c.items)):] {
-		if i.since.After(seen) || !i.held() && !i.gone.After(seen) {
+		held := i.held()
+		if changed := max(i.since.Unix(), i.gone.Unix()); lags && c.now.Unix()-changed < int64(lag/time.Second) && c.rng.IntN(2) == 0 {
+			held = !held
+		}
+		if !held {
 			continue
 		}
 		if len(page) == pageSize {
@@ -234,7 +234,11 @@ func (i *item) allocation() (reservation.Allocation, bool) {
 
 // Lookup returns what bears the owner's mark.
 func (c client) Lookup(_ context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
-	return c.read(func(o reservation.Owner) bool { return o == owner })
+	found, err := c.read(func(o reservation.Owner) bool { return o == owner })
+	if err == nil {
+		c.looked[owner] = true
+	}
+	return found, err
 }
 
 // List returns what bears the garden's mark.
@@ -244,6 +248,9 @@ func (c client) List(_ context.Context, gardenID string) ([]reservation.Allocati
 
 // Allocate asks for a prefix. The service cannot be told what to avoid.
 func (c client) Allocate(_ context.Context, owner reservation.Owner, request reservation.Request) (reservation.Allocation, error) {
+	if !c.looked[owner] {
+		c.violate("%s asks for %s without having looked", c.name, owner.Key())
+	}
 	bits := request.Bits
 	if c.options.wider {
 		bits--

@@ -83,6 +83,13 @@ type gathered struct {
 
 func (c controller) gather(name string) (*gathered, bool) {
 	g := &gathered{namespace: name}
+	// The reservations first: what is read of the shoot later is not older than they are. Else a process that hangs in between would
+	// take the reservations of a new shoot for those of one that is gone.
+	for _, o := range c.list() {
+		if o.namespace == name {
+			g.objects = append(g.objects, o)
+		}
+	}
 	there := false
 	c.io(func() {
 		if n := c.proc.seed.namespaces[name]; n != nil {
@@ -109,11 +116,6 @@ func (c controller) gather(name string) (*gathered, bool) {
 			g.published, g.bits = clone(s.published), s.bits
 		}
 	})
-	for _, o := range c.list() {
-		if o.namespace == name {
-			g.objects = append(g.objects, o)
-		}
-	}
 	return g, true
 }
 
@@ -389,6 +391,7 @@ func (c controller) sweep(dry bool) {
 	m.sweeper.Now = func() time.Time { return c.now }
 	m.sweeper.DryRun, c.dry, c.sweeping = dry, dry, true
 	m.sweeps++
+	c.sweeps = m.sweeps
 	report, err := m.sweeper.Sweep(context.Background(), []reservation.Reserver{c.reserver()}, c.wanted)
 	c.stats.freed += len(report.Freed)
 	c.note(err)

@@ -52,7 +52,7 @@ func draw(rng *rand.Rand) options {
 		own: coin(4), tokens: coin(3), claimable: !coin(4), wider: coin(5), quarantine: !coin(5), overlap: coin(6), steps: 150 + rng.IntN(450),
 	}
 	usual := [chances]int{
-		crash: 4, requestLost: 20, replyLost: 20, requestLate: 15, throttled: 15, unauthorized: 5, pageFailed: 20, lagging: 40, inUse: 50,
+		crash: 4, hung: 15, requestLost: 20, replyLost: 20, requestLate: 15, throttled: 15, unauthorized: 5, pageFailed: 20, lagging: 40, inUse: 50,
 		apiRequestLost: 10, apiReplyLost: 10, apiForgot: 100, stale: 300, deletedByHand: 5, forced: 4, deletedByUser: 8, backupRestored: 8, migrated: 12,
 		hastened: 200, resized: 10, crowded: 10, timeJumped: 15,
 	}
@@ -142,7 +142,11 @@ func (w *world) step() {
 func (w *world) advance() {
 	var all []*task
 	for _, p := range w.procs {
-		all = append(all, p.tasks...)
+		for _, t := range p.tasks {
+			if !t.asleep.After(w.now) {
+				all = append(all, t)
+			}
+		}
 	}
 	if len(all) == 0 {
 		w.start(pick(w, w.procs))
@@ -155,6 +159,9 @@ func (w *world) advance() {
 		}
 		w.stats.calls++
 		w.resume(t)
+	}
+	if w.happens(hung) {
+		t.asleep = w.now.Add(time.Duration(w.rng.IntN(300)) * time.Second)
 	}
 }
 

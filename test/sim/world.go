@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
 // chance is something that may happen at a step, or to a call. Each can be switched off, to shrink a failing run.
@@ -18,6 +20,7 @@ type chance int
 
 const (
 	crash          chance = iota // a process dies, between two calls or within one
+	hung                         // a worker hangs for minutes, between two calls or within one
 	requestLost                  // a call of the IPAM never arrives
 	replyLost                    // the IPAM does it, the answer is lost
 	requestLate                  // the caller gives up, then the IPAM does it
@@ -43,7 +46,7 @@ const (
 )
 
 var chanceNames = [chances]string{
-	"crash", "request lost", "reply lost", "request late", "throttled", "unauthorized", "page failed", "list lags", "in use",
+	"crash", "hung", "request lost", "reply lost", "request late", "throttled", "unauthorized", "page failed", "list lags", "in use",
 	"API request lost", "API reply lost", "API lists nothing", "stale cache", "deleted by hand", "removed by force", "deleted by user", "backup restored",
 	"migration", "migration hastened", "resized", "crowded", "hours passed",
 }
@@ -70,8 +73,12 @@ type task struct {
 	yield func(struct{}) bool
 	next  func() (struct{}, bool)
 	stop  func()
-	// sweeping is true if it collects garbage, dry if it must not free anything.
+	// asleep is until when it hangs.
+	asleep time.Time
+	// sweeping is true if it collects garbage, the process's so many'th time, and dry if it must not free anything.
 	sweeping, dry bool
+	sweeps        int
+	looked        map[reservation.Owner]bool // whose prefixes it has seen all of
 }
 
 // world is all there is in one run.
@@ -165,7 +172,7 @@ func pick[T any](w *world, from []T) T { return from[w.rng.IntN(len(from))] }
 
 // spawn starts a task of the process, up to its first call.
 func (w *world) spawn(p *process, name string, body func(*task)) {
-	t := &task{world: w, proc: p, name: fmt.Sprintf("%s/%d %s", p.seed.name, p.index, name)}
+	t := &task{world: w, proc: p, name: fmt.Sprintf("%s/%d %s", p.seed.name, p.index, name), looked: map[reservation.Owner]bool{}}
 	if w.calm {
 		t.yield = func(struct{}) bool { return true }
 		body(t)

@@ -93,7 +93,7 @@ func TestF23MigratedWhileAllocating(t *testing.T) {
 			here.Eventually(dump(c)).Should(want)
 			there.Expect(moved.get("nodes-ipv6").Status.Allocated).To(Equal("2001:db8::/64"))
 			there.Expect(seedsOf(c, moved)).To(HaveEach("seed-b"))
-			here.Expect(old.secretFinalizers()).To(BeEmpty(), "the old seed has nothing to give back any more")
+			here.Eventually(old.secretFinalizers).Should(BeEmpty(), "the old seed has nothing to give back any more")
 
 			// A shoot that stays gives the old seed's garbage collection an account to look into; it must leave alone what moved, and
 			// it sees who has it.

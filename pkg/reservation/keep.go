@@ -42,10 +42,10 @@ func (p *Protocol) Keep(ctx context.Context, record Record) error {
 			if kind := KindOf(err); kind != Conflict && kind != Invalid {
 				return err // the record may be out of date
 			}
-			return errors.Join(err, p.freeOthers(ctx, found, a.Prefix))
+			return errors.Join(err, p.freeOthers(ctx, record, found, a.Prefix))
 		}
 	}
-	return p.freeOthers(ctx, found, a.Prefix)
+	return p.freeOthers(ctx, record, found, a.Prefix)
 }
 
 // keepAttempt looks whether another attempt of the same owner holds the prefix: a control plane that came back from another seed

@@ -159,15 +159,15 @@ func (p *Protocol) one(ctx context.Context, record Record) (Record, Allocation, 
 	case !chosen:
 		keep = slices.MinFunc(found, oldest)
 	}
-	if len(found) > 1 && !chosen {
-		next := record
-		next.ID, next.Prefix = keep.ID, keep.Prefix
-		if err := p.Journal.Save(ctx, next); err != nil {
-			return record, Allocation{}, fmt.Errorf("storing that %s is kept of %d: %w", keep.Prefix, len(found), err)
-		}
-		record = next
+	if len(found) == 1 {
+		return record, keep, nil
 	}
-	return record, keep, p.freeOthers(ctx, found, keep.Prefix)
+	next := record
+	next.ID, next.Prefix = keep.ID, keep.Prefix
+	if err := p.freeOthers(ctx, next, found, keep.Prefix); err != nil {
+		return record, Allocation{}, err
+	}
+	return next, keep, nil
 }
 
 // reclaim asks for the prefix that was chosen earlier and is not seen any more. If it cannot be had, the next attempt begins:
@@ -230,7 +230,7 @@ func (p *Protocol) clear(ctx context.Context, record Record) error {
 		if err != nil {
 			return err
 		}
-		if err := p.freeOthers(ctx, found, netip.Prefix{}); err != nil {
+		if err := p.freeOthers(ctx, record, found, netip.Prefix{}); err != nil {
 			return err
 		}
 	}
@@ -239,13 +239,23 @@ func (p *Protocol) clear(ctx context.Context, record Record) error {
 
 // freeOthers gives back what is found beside the prefix to keep, and disjoint from it. It was never published, so it needs no
 // quarantine.
-func (p *Protocol) freeOthers(ctx context.Context, found []Allocation, keep netip.Prefix) error {
-	for _, a := range found {
-		if a.Prefix.Overlaps(keep) || p.foreign(a) {
-			continue
-		}
+func (p *Protocol) freeOthers(ctx context.Context, record Record, found []Allocation, keep netip.Prefix) error {
+	return p.free(ctx, record, slices.DeleteFunc(slices.Clone(found), func(a Allocation) bool { return a.Prefix.Overlaps(keep) }))
+}
+
+// free gives back what was found for the owner and another seed does not hold. The record is stored in between, changed or not:
+// that fails if it is out of date, and then what was found may be a successor's, who owns it by the same name.
+func (p *Protocol) free(ctx context.Context, record Record, found []Allocation) error {
+	ours := slices.DeleteFunc(slices.Clone(found), p.foreign)
+	if len(ours) == 0 {
+		return nil
+	}
+	if err := p.Journal.Save(ctx, record); err != nil {
+		return fmt.Errorf("storing that %s is about to be released: %w", ours[0].Prefix, err)
+	}
+	for _, a := range ours {
 		if err := p.Reserver.Release(ctx, a); err != nil {
-			return fmt.Errorf("releasing the superfluous %s: %w", a.Prefix, err)
+			return fmt.Errorf("releasing %s: %w", a.Prefix, err)
 		}
 	}
 	return nil

@@ -118,7 +118,7 @@ func TestEnsureTwoAtOnce(t *testing.T) {
 	b.allocate(1)
 	b.journal.record = reservation.Record{Phase: reservation.Allocating, Backend: "fake", Attempt: 1}
 	b.journal.refuse = 1
-	b.Expect(b.run(t.Context(), request)).To(MatchError("storing that 2001:db8::/64 is kept of 2: boom"))
+	b.Expect(b.run(t.Context(), request)).To(MatchError("storing that 2001:db8:0:1::/64 is about to be released: boom"))
 	b.Expect(b.backend.Calls(fake.Release)).To(BeZero(), "somebody else may have chosen the other")
 
 	b.Expect(b.run(t.Context(), request)).To(Succeed())

@@ -102,10 +102,8 @@ func (p *Protocol) FinishRelease(ctx context.Context, record Record) error {
 		if err != nil {
 			return err
 		}
-		for _, a := range slices.DeleteFunc(found, p.foreign) {
-			if err := p.Reserver.Release(ctx, a); err != nil {
-				return fmt.Errorf("releasing %s: %w", a.Prefix, err)
-			}
+		if err := p.free(ctx, record, found); err != nil {
+			return err
 		}
 	}
 	found, err := p.held(ctx, record)

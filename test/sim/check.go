@@ -66,10 +66,11 @@ func (w *world) checkUnused(t *task, what, uid string, p netip.Prefix, own bool)
 	}
 }
 
-// elsewhere tells whether the ledger of the task's seed has nothing to say about the use of a prefix: it is another owner's, and
-// none of this seed's own pool.
+// elsewhere tells whether the ledger of the task's seed has nothing to say about the use of a prefix: it is none of its own pool,
+// and the shoot that uses it is not on this seed.
 func (w *world) elsewhere(t *task, s *shoot, p netip.Prefix, uid string) bool {
-	return w.options.own && (s.uid != uid || s.home != t.proc.seed) && !slices.ContainsFunc(t.proc.seed.pools, p.Overlaps)
+	on := t.proc.seed
+	return w.options.own && !slices.ContainsFunc(on.pools, p.Overlaps) && (s.uid != uid || s.home != on || !s.unusedSince.IsZero())
 }
 
 // checkDisjoint wants that a range which is published now overlaps none that is in use.

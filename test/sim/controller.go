@@ -314,9 +314,7 @@ func (c controller) bury(o *object, r reservation.Record, endless bool) error {
 	if !endless {
 		next.until = c.now.Add(quarantine)
 	}
-	if next == tomb {
-		return nil
-	}
+	// Also if nothing changes: whoever is about to delete what it was, because its owner was back, must not.
 	return c.update(&tomb, func(o *object) { *o = next })
 }
 

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
@@ -18,7 +20,7 @@ import (
 // Claim makes sure that the owner's object holds the prefix and names our Seed. If there is no object any more, it is made
 // anew for this very prefix, if that is free and lies in a pool.
 func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation) error {
-	ctx, cancel := r.bounded(ctx)
+	ctx, cancel := r.Bounded(ctx)
 	defer cancel()
 	owner := allocation.Owner
 	object, err := r.find(ctx, owner)
@@ -44,6 +46,7 @@ func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation)
 	if object.Annotations[AnnotationSeed] == r.Home.Seed {
 		return nil
 	}
+	// As it was read: if the other seed has begun to delete it meanwhile, it must not be taken for ours.
 	err = r.Service.Annotate(ctx, *object, map[string]string{AnnotationSeed: r.Home.Seed})
 	return Classify(err, "marking "+object.Name+" as this seed's")
 }
@@ -78,10 +81,21 @@ func (r *Reserver) regain(ctx context.Context, owner reservation.Owner, wanted n
 	return nil, reservation.Errorf(reservation.Invalid, "%s cannot hold %s: %s", r.BackendName, wanted, strings.Join(reasons, "; "))
 }
 
-// Release deletes the object and waits until it is gone.
+// Release deletes the object and waits until it is gone. It is deleted as it was read, so that nobody takes it over in between.
 func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocation) error {
-	ctx, cancel := r.bounded(ctx)
+	ctx, cancel := r.Bounded(ctx)
 	defer cancel()
+	const tries = 3 // the service's controller writes into it, too
+	var err error
+	for range tries {
+		if err = r.release(ctx, allocation); !apierrors.IsConflict(err) {
+			break
+		}
+	}
+	return err
+}
+
+func (r *Reserver) release(ctx context.Context, allocation reservation.Allocation) error {
 	name := allocation.ID
 	if !strings.HasPrefix(name, namePrefix) {
 		name = Name(allocation.Owner)
@@ -99,6 +113,8 @@ func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocatio
 	if object.Prefix != allocation.Prefix {
 		return nil // this one was given back before, and the object is another
 	}
-	object.ResourceVersion = "" // it is the owner's, however it looks by now
+	if seed := object.Annotations[AnnotationSeed]; allocation.Seed != "" && seed != allocation.Seed {
+		return reservation.Errorf(reservation.Retry, "%s (%s) is not released: seed %s has taken it over", object.Name, object.Prefix, seed)
+	}
 	return r.withdraw(ctx, object)
 }

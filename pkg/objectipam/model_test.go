@@ -33,12 +33,20 @@ type model struct {
 	version int
 	// down: the controller does nothing.
 	down bool
-	// beforeDelete is called once, before the next Delete.
-	beforeDelete func()
+	// beforeDelete and beforeAnnotate are called once, before the next Delete and the next Annotate.
+	beforeDelete, beforeAnnotate func()
 	// afterCreate is called at the end of each Create.
 	afterCreate func(name string)
 	// failing is what every call answers, failingCreate what Create does.
 	failing, failingCreate error
+	// unbounded are the calls that might have taken for ever.
+	unbounded []string
+}
+
+func (m *model) note(ctx context.Context, call string) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		m.unbounded = append(m.unbounded, call)
+	}
 }
 
 func newModel(whole string) *model {
@@ -109,9 +117,10 @@ func (m *model) Create(_ context.Context, ask objectipam.Ask) error {
 	return nil
 }
 
-func (m *model) Get(_ context.Context, name string) (*objectipam.Object, error) {
+func (m *model) Get(ctx context.Context, name string) (*objectipam.Object, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.note(ctx, "Get")
 	if m.failing != nil {
 		return nil, m.failing
 	}
@@ -126,9 +135,10 @@ func (m *model) Get(_ context.Context, name string) (*objectipam.Object, error) 
 	return &seen, nil
 }
 
-func (m *model) List(_ context.Context, key, value string) ([]objectipam.Object, error) {
+func (m *model) List(ctx context.Context, key, value string) ([]objectipam.Object, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.note(ctx, "List")
 	var found []objectipam.Object
 	for name, o := range m.stored {
 		if m.labels[name][key] == value {
@@ -141,8 +151,24 @@ func (m *model) List(_ context.Context, key, value string) ([]objectipam.Object,
 func (m *model) Annotate(_ context.Context, object objectipam.Object, annotations map[string]string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	maps.Copy(m.stored[object.Name].Annotations, annotations)
+	if m.beforeAnnotate != nil {
+		m.beforeAnnotate()
+		m.beforeAnnotate = nil
+	}
+	o := m.stored[object.Name]
+	switch {
+	case o == nil:
+		return apierrors.NewNotFound(objects, object.Name)
+	case o.UID != object.UID, o.ResourceVersion != object.ResourceVersion:
+		return apierrors.NewConflict(objects, object.Name, fmt.Errorf("the object has been modified"))
+	}
+	m.annotate(o, annotations)
 	return nil
+}
+
+func (m *model) annotate(o *objectipam.Object, annotations map[string]string) {
+	o.Annotations, o.ResourceVersion = maps.Clone(o.Annotations), m.next()
+	maps.Copy(o.Annotations, annotations)
 }
 
 func (m *model) Delete(_ context.Context, object objectipam.Object) error {
@@ -163,9 +189,10 @@ func (m *model) Delete(_ context.Context, object objectipam.Object) error {
 	return nil
 }
 
-func (m *model) Space(context.Context, reservation.Pool) (objectipam.Space, error) {
+func (m *model) Space(ctx context.Context, _ reservation.Pool) (objectipam.Space, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.note(ctx, "Space")
 	space := objectipam.Space{Whole: []netip.Prefix{m.whole}}
 	for name, o := range m.stored {
 		if o.Prefix.IsValid() {

@@ -19,8 +19,9 @@ import (
 
 // How long to wait for the service's controller.
 const (
-	// Patience is how long an answer is waited for. After that the object stays, and the next run finds it.
-	Patience = 10 * time.Second
+	// Patience is how long an answer is waited for. After that the object stays, and the next run finds it. It is short, for
+	// whoever waits keeps others waiting, also those who want something of another service.
+	Patience = 4 * time.Second
 	// Settle is how long a controller gets before what it says of a pool is believed to be a refusal: it may not have seen yet
 	// what was released a moment ago.
 	Settle = 2 * time.Second
@@ -47,7 +48,7 @@ func (r *Reserver) Name() string { return r.BackendName }
 // Lookup returns the owner's object. One that was not answered yet holds nothing, but may at any moment: its answer is awaited,
 // and if the service refuses it, it is withdrawn. One that is being deleted is an error: what it holds is neither ours nor free.
 func (r *Reserver) Lookup(ctx context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
-	ctx, cancel := r.bounded(ctx)
+	ctx, cancel := r.Bounded(ctx)
 	defer cancel()
 	object, err := r.find(ctx, owner)
 	if err != nil || object == nil {
@@ -65,6 +66,8 @@ func (r *Reserver) Lookup(ctx context.Context, owner reservation.Owner) ([]reser
 
 // List returns what bears the mark of the garden.
 func (r *Reserver) List(ctx context.Context, gardenID string) ([]reservation.Allocation, error) {
+	ctx, cancel := r.Bounded(ctx)
+	defer cancel()
 	objects, err := r.Service.List(ctx, LabelGarden, GardenValue(gardenID))
 	if err != nil {
 		return nil, Classify(err, "listing what "+r.BackendName+" holds")
@@ -86,7 +89,7 @@ func (r *Reserver) Allocate(ctx context.Context, owner reservation.Owner, reques
 	if err != nil {
 		return reservation.Allocation{}, err
 	}
-	ctx, cancel := r.bounded(ctx)
+	ctx, cancel := r.Bounded(ctx)
 	defer cancel()
 
 	var full []string
@@ -266,6 +269,8 @@ func (o *Object) belongs(owner reservation.Owner) error {
 
 // Space is what a pool consists of and who has which part of it.
 func (r *Reserver) Space(ctx context.Context, pool reservation.Pool) (Space, error) {
+	ctx, cancel := r.Bounded(ctx)
+	defer cancel()
 	space, err := r.Service.Space(ctx, pool)
 	return space, Classify(err, "reading what is used of pool "+pool.Name)
 }

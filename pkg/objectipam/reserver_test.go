@@ -216,6 +216,68 @@ func TestClaim(t *testing.T) {
 	g.Expect(r.Lookup(t.Context(), owner)).To(HaveLen(1))
 }
 
+// The control plane has moved: what the new seed has taken over is published there, whatever the old one has read before.
+func TestWhatAnotherSeedHasTakenOverIsNotReleased(t *testing.T) {
+	toSeedB := map[string]string{objectipam.AnnotationSeed: "seed-b"}
+	for what, takeOver := range map[string]func(*model, *objectipam.Object){
+		"before the release": func(m *model, o *objectipam.Object) { m.annotate(o, toSeedB) },
+		"in the middle of it": func(m *model, o *objectipam.Object) {
+			m.beforeDelete = func() { m.annotate(o, toSeedB) }
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			g := NewWithT(t)
+			m := newModel("2001:db8::/56")
+			r := open(m)
+			held, err := r.Allocate(t.Context(), owner, request())
+			g.Expect(err).NotTo(HaveOccurred())
+			takeOver(m, m.stored[held.ID])
+			err = r.Release(t.Context(), held)
+			g.Expect(reservation.KindOf(err)).To(Equal(reservation.Retry))
+			g.Expect(err).To(MatchError(held.ID + " (2001:db8::/64) is not released: seed seed-b has taken it over"))
+			held.Seed = "seed-b"
+			g.Expect(r.Lookup(t.Context(), owner)).To(Equal([]reservation.Allocation{held}))
+		})
+	}
+}
+
+// What the service's controller writes meanwhile is no reason not to release.
+func TestReleaseOfWhatChanges(t *testing.T) {
+	g := NewWithT(t)
+	m := newModel("2001:db8::/56")
+	r := open(m)
+	held, err := r.Allocate(t.Context(), owner, request())
+	g.Expect(err).NotTo(HaveOccurred())
+	m.beforeDelete = func() { m.annotate(m.stored[held.ID], map[string]string{"controller": "was here"}) }
+	g.Expect(r.Release(t.Context(), held)).To(Succeed())
+	g.Expect(m.stored).To(BeEmpty())
+}
+
+// The old seed begins to delete the object at the moment when the new one takes it over.
+func TestWhatIsDeletedMeanwhileIsNotTakenOver(t *testing.T) {
+	g := NewWithT(t)
+	m := newModel("2001:db8::/56")
+	held, err := open(m).Allocate(t.Context(), owner, request())
+	g.Expect(err).NotTo(HaveOccurred())
+	m.beforeAnnotate = func() { m.stored[held.ID].Deleting, m.stored[held.ID].ResourceVersion = true, m.next() }
+	b := open(m)
+	b.Home.Seed = "seed-b"
+	err = b.Claim(t.Context(), held)
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Retry))
+	g.Expect(err).To(MatchError(ContainSubstring("the object has been modified")))
+}
+
+// An API server that does not answer holds up nobody for ever.
+func TestEveryCallHasAnEnd(t *testing.T) {
+	g := NewWithT(t)
+	m := newModel("2001:db8::/56")
+	r := open(m)
+	g.Expect(second(r.Lookup(t.Context(), owner))).To(Succeed())
+	g.Expect(second(r.List(t.Context(), "garden-a"))).To(Succeed())
+	g.Expect(second(r.Space(t.Context(), r.Pools[0]))).To(Succeed())
+	g.Expect(m.unbounded).To(BeEmpty())
+}
+
 // A service that does not look after the prefixes it has not chosen itself gives the same to a stranger, just then.
 func TestClaimThatMeetsAnother(t *testing.T) {
 	g := NewWithT(t)

@@ -30,7 +30,7 @@ type Service interface {
 	Get(ctx context.Context, name string) (*Object, error)
 	// List returns the objects that have this label.
 	List(ctx context.Context, key, value string) ([]Object, error)
-	// Annotate sets annotations of an object.
+	// Annotate sets annotations of this very object, if it has not changed since it was read.
 	Annotate(ctx context.Context, object Object, annotations map[string]string) error
 	// Delete begins the deletion of this very object; if its ResourceVersion is not empty, only if it has not changed since.
 	Delete(context.Context, Object) error

@@ -19,7 +19,8 @@ const beyond = time.Minute
 
 func (r *Reserver) patience() time.Duration { return cmp.Or(r.Patience, Patience) }
 
-func (r *Reserver) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// Bounded limits how long a call may take, whatever the API server does.
+func (r *Reserver) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, r.patience()+beyond)
 }
 

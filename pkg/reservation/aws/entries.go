@@ -119,6 +119,9 @@ func (r *Reserver) Release(ctx context.Context, allocation reservation.Allocatio
 		if !e.ours || e.owner != allocation.Owner {
 			return reservation.Errorf(reservation.Conflict, "%s is held by %s, not by %s: it is not released", e.prefix, e.holder(), allocation.Owner.Key())
 		}
+		if allocation.Seed != "" && e.seed != allocation.Seed {
+			return reservation.Errorf(reservation.Retry, "%s is not released: seed %s has taken it over", e.prefix, e.seed)
+		}
 	}
 	if pool, id, ok := splitID(allocation.ID); ok && len(held) == 0 {
 		// The list may lag behind, so what it does not show may be there. The ID is that of our own allocation: EC2 never

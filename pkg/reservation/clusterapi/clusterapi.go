@@ -81,6 +81,8 @@ func (r poolRef) id() string { return r.Kind + "/" + r.Name }
 
 // Usage tells what the pools say of themselves. All their prefixes are of one length.
 func (r *Reserver) Usage(ctx context.Context) ([]reservation.Usage, error) {
+	ctx, cancel := r.Bounded(ctx)
+	defer cancel()
 	usages := make([]reservation.Usage, 0, len(r.Pools))
 	for _, configured := range r.Pools {
 		p, err := r.service.pool(ctx, configured)

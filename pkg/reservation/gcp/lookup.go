@@ -109,6 +109,8 @@ func (r *Reserver) releaseIn(ctx context.Context, at place, name string, allocat
 		return reservation.Errorf(reservation.Conflict, "%s is not held by %s: it is left alone", at.address(name), allocation.Owner.Key())
 	case held.Prefix != allocation.Prefix:
 		return reservation.Errorf(reservation.Conflict, "%s is %s, not %s: it is left alone", at.address(name), held.Prefix, allocation.Prefix)
+	case allocation.Seed != "" && held.Seed != allocation.Seed:
+		return reservation.Errorf(reservation.Retry, "%s (%s) is not released: seed %s has taken it over", at.address(name), held.Prefix, held.Seed)
 	case len(got.Users) > 0:
 		return reservation.Errorf(reservation.Retry, "%s (%s) is still in use by %s", at.address(name), held.Prefix, shortened(got.Users))
 	}

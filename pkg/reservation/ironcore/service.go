@@ -171,7 +171,9 @@ func (s *service) List(ctx context.Context, key, value string) ([]objectipam.Obj
 func (s *service) Annotate(ctx context.Context, o objectipam.Object, annotations map[string]string) error {
 	u := s.object(prefixKind, o.Name)
 	before := u.DeepCopy()
-	u.SetUID(types.UID(o.UID)) // the API server refuses a patch for another one
+	// The API server refuses a patch for another one, and for one that has changed.
+	u.SetUID(types.UID(o.UID))
+	u.SetResourceVersion(o.ResourceVersion)
 	u.SetAnnotations(annotations)
 	return s.client.Patch(ctx, u, client.MergeFrom(before))
 }

@@ -215,6 +215,19 @@ func TestClaimMovesTheMarkToTheOtherSeed(t *testing.T) {
 	g.Expect([]string{listed[0].Seed, listed[0].ID}).To(Equal([]string{"seed-2", held.ID}))
 }
 
+// What the new seed has taken over is published there: the old one does not release it, although it has seen it as its own before.
+func TestWhatAnotherSeedHasTakenOverIsNotReleased(t *testing.T) {
+	g, a := NewWithT(t), newAccount(t)
+	old := a.reserver(t, garden)
+	held, err := old.Allocate(t.Context(), reservetest.Owner(1), request(64))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(a.reserver(t, reservation.Home{GardenID: "garden-a", Seed: "seed-2"}).Claim(t.Context(), held)).To(Succeed())
+	err = old.Release(t.Context(), held)
+	g.Expect(err).To(MatchError("2600:1f00::/64 is not released: seed seed-2 has taken it over"))
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Retry))
+	g.Expect(a.Dump()).To(Equal(a.pool + " 2600:1f00::/64 custom v1/garden-a/uid-1/nodes-ipv6/1 seed=seed-2\n"))
+}
+
 func TestClaimOutsideOfThePools(t *testing.T) {
 	g, a := NewWithT(t), newAccount(t)
 	err := a.reserver(t, garden).Claim(t.Context(), reservation.Allocation{Owner: reservetest.Owner(1), Prefix: netip.MustParsePrefix("2600:1f99::/64")})

@@ -37,6 +37,7 @@ func TestDocumentedPolicy(t *testing.T) {
 	g.Expect(a.reserver(t, reservation.Home{GardenID: "garden-a", Seed: "seed-2"}).Claim(t.Context(), held)).To(Succeed())
 	_, err = r.Usage(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
+	held.Seed = "seed-2"
 	g.Expect(r.Release(t.Context(), held)).To(Succeed())
 
 	var called []any

@@ -71,6 +71,20 @@ func TestLabelsOfOthersStay(t *testing.T) {
 	g.Expect(w.Dump()).To(HaveSuffix(" map[cost:42 ipv6-gardener-cloud-seed:seed-b]"))
 }
 
+// What the new seed has taken over is published there: the old one does not release it, although it has seen it as its own before.
+func TestWhatAnotherSeedHasTakenOverIsNotReleased(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	a, b := w.reserver(t, "seed-a", west), w.reserver(t, "seed-b", west)
+	got, err := a.Allocate(t.Context(), reservetest.Owner(1), request("pool-0"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(b.Claim(t.Context(), got)).To(Succeed())
+	err = a.Release(t.Context(), got)
+	g.Expect(err).To(MatchError(got.ID + " (2600:1900:4010:a::/96) is not released: seed seed-b has taken it over"))
+	g.Expect(kind(err)).To(Equal(reservation.Retry))
+	g.Expect(w.Dump()).To(HaveSuffix(" map[ipv6-gardener-cloud-seed:seed-b]"))
+}
+
 // What bears no mark of ours is never touched, whatever its name.
 func TestStrangersAreLeftAlone(t *testing.T) {
 	g := NewWithT(t)

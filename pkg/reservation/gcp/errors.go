@@ -47,7 +47,7 @@ const (
 
 // reasons that need a name. Those of operations are spelled RESOURCE_NOT_FOUND, see camel.
 var reasonKinds = map[string]reservation.Kind{
-	"quotaExceeded": reservation.Quota, "limitExceeded": reservation.Quota,
+	"quotaExceeded": reservation.Quota, "limitExceeded": reservation.Quota, "dailyLimitExceeded": reservation.Quota,
 
 	"rateLimitExceeded": reservation.Retry, "userRateLimitExceeded": reservation.Retry, "concurrentOperationsQuotaExceeded": reservation.Retry,
 	"resourceOperationRateExceeded": reservation.Retry, "operationRateExceeded": reservation.Retry,

@@ -57,6 +57,7 @@ func TestKinds(t *testing.T) {
 		{end("IP_SPACE_EXHAUSTED"), reservation.Exhausted, reservation.Exhausted, reservation.Exhausted},
 		{end("IP_SPACE_EXHAUSTED_WITH_DETAILS"), reservation.Exhausted, reservation.Exhausted, reservation.Exhausted},
 		{end("PERMISSIONS_ERROR"), reservation.Unauthorized, reservation.Unauthorized, reservation.Unauthorized},
+		{answer(403, "dailyLimitExceeded"), reservation.Quota, reservation.Quota, reservation.Quota},
 		{end("INVALID_USAGE"), reservation.Invalid, reservation.Invalid, reservation.Invalid},
 		{end("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"), reservation.Retry, reservation.Retry, reservation.Retry},
 		{end("INTERNAL_ERROR"), reservation.Ambiguous, reservation.Retry, reservation.Retry},

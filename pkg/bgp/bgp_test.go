@@ -6,6 +6,7 @@ package bgp_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,7 @@ func TestValidate(t *testing.T) {
 			func(d *bgp.Desired) { d.Peers[0].LocalAddress = netip.MustParseAddr("192.0.2.1") },
 			"peer 2001:db8::1: cannot be spoken to from 192.0.2.1",
 		},
+		"long password":  {func(d *bgp.Desired) { d.Peers[0].Password = strings.Repeat("x", 81) }, "its password has 81 bytes: TCP MD5 takes at most 80"},
 		"unknown import": {func(d *bgp.Desired) { d.Peers[0].Import = "Some" }, "import \"Some\": want None, Default or All"},
 		"unknown family": {func(d *bgp.Desired) { d.Peers[0].Families = []bgp.Family{"l2vpn"} }, "family \"l2vpn\": want ipv4-unicast or ipv6-unicast"},
 		"family twice": {

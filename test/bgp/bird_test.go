@@ -6,6 +6,7 @@ package bgp_test
 
 import (
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,14 +29,20 @@ type lab struct {
 
 func newLab(t *testing.T, neighbor, more string) *lab {
 	t.Helper()
+	return newLabOf(t, 65000, neighbor, more)
+}
+
+func newLabOf(t *testing.T, asn int, neighbor, more string) *lab {
+	t.Helper()
 	needsRoot(t)
+	t.Parallel()
 	node, tor := newSpace(t, "node"), newSpace(t, "tor")
 	link(node, tor, []string{"2001:db8:1::2/64"}, []string{"2001:db8:1::1/64"})
 	return &lab{
 		Gomega: NewWithT(t), node: node,
 		router: bird(t, tor, "192.0.2.1", `
 protocol bgp node {
-  local as 65000;
+  local as `+strconv.Itoa(asn)+`;
   neighbor 2001:db8:1::2 as 65001;
   connect retry time 1; error wait time 1,1;
   `+neighbor+`
@@ -150,8 +157,12 @@ func TestImportLimit(t *testing.T) {
 	peer := tor()
 	peer.Import, peer.ImportLimit = bgp.ImportAll, 2
 	l.speaker.apply(desired(peer, "2001:db8:2::/80"))
-	l.Eventually(func() string { return l.speaker.status().Sessions[0].Reason }).WithTimeout(soon).Should(ContainSubstring("importLimit"))
+	l.Eventually(l.reason).WithTimeout(soon).Should(ContainSubstring("importLimit"))
 	l.Expect(l.prefixes()).To(BeEmpty())
+
+	l.router.ask("disable", "static1")
+	l.established()
+	l.Expect(l.router.routes("2001:db8:2::/80")).NotTo(BeEmpty(), "the router has fewer routes now, and the session is back by itself")
 }
 
 // A node between two routers does not carry their traffic.
@@ -179,6 +190,7 @@ protocol bgp node {
 
 func TestLinkLocalPeer(t *testing.T) {
 	needsRoot(t)
+	t.Parallel()
 	node, torSpace := newSpace(t, "node"), newSpace(t, "tor")
 	for _, s := range []*space{node, torSpace} {
 		s.run("sysctl", "-qw", "net.ipv6.conf.default.addr_gen_mode=1")
@@ -198,4 +210,9 @@ protocol bgp node {
 	peer.Address = netip.MustParseAddr("fe80::1%eth0")
 	speaker.apply(desired(peer, "2001:db8:2::/80"))
 	g.Eventually(func() string { return r.routes("2001:db8:2::/80") }).WithTimeout(soon).Should(ContainSubstring("via fe80::2 dev eth0"))
+
+	r.ask("restart", "node")
+	g.Eventually(func() uint64 { return speaker.status().Sessions[0].Flaps }).WithTimeout(soon).Should(BeEquivalentTo(1), "by its address with the zone")
+	peer.Password = "secret"
+	g.Expect(speaker.try(desired(peer))).To(MatchError(ContainSubstring("cannot protect a session with a peer of the link by a password")))
 }

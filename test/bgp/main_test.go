@@ -2,6 +2,10 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
+// GoBGP sets the password of peers that connect to us on a socket that listens, which must not be one of MPTCP.
+//
+//go:debug multipathtcp=0
+
 // Package bgp tests the node's BGP speaker against routers that others have written: BIRD, in network namespaces, with its routes in
 // the kernel. It needs root.
 package bgp_test
@@ -9,10 +13,12 @@ package bgp_test
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp/gobgp"
@@ -29,6 +35,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// The tests mostly wait for timers, not for the processor.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -42,11 +54,13 @@ type order struct {
 type answer struct {
 	Error  string     `json:"error,omitempty"`
 	Status bgp.Status `json:"status"`
+	// Changed: the speaker said so since the last answer.
+	Changed bool `json:"changed,omitempty"`
 }
 
 func speak(restarting bool) error {
 	speaker := gobgp.New(gobgp.Options{
-		Restarting: restarting, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		Restarting: restarting, LimitRetry: 2 * time.Second, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	})
 	in := bufio.NewScanner(os.Stdin)
 	out := json.NewEncoder(os.Stdout)

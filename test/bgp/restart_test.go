@@ -51,6 +51,59 @@ func TestARestartLosesNoRoute(t *testing.T) {
 	}
 }
 
+// Whoever is away for longer than it said has lost its routes, and gets them back.
+func TestARestartTakesTooLong(t *testing.T) {
+	l := newLab(t, helper, "")
+	d := restarting("2001:db8:2::/80")
+	d.GracefulRestart.Time = 2 * time.Second
+	l.speaker.apply(d)
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).ShouldNot(BeEmpty())
+	l.speaker.kill()
+	l.Consistently(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(time.Second).ShouldNot(BeEmpty())
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).Should(BeEmpty())
+
+	l.speaker = start(t, l.node, "restarting")
+	l.speaker.apply(d)
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).ShouldNot(BeEmpty())
+}
+
+// What was announced before and is not any more goes when the restarted speaker has said what it has to.
+func TestStaleRoutesGo(t *testing.T) {
+	l := newLab(t, helper, "")
+	l.speaker.apply(restarting("2001:db8:2::/80", "2001:db8:3::/80"))
+	l.Eventually(func() string { return l.router.routes("2001:db8:3::/80") }).WithTimeout(soon).ShouldNot(BeEmpty())
+	l.speaker.kill()
+	l.speaker = start(t, l.node, "restarting")
+	l.speaker.apply(restarting("2001:db8:2::/80"))
+	l.Eventually(func() string { return l.router.routes("2001:db8:3::/80") }).WithTimeout(soon).Should(BeEmpty())
+	l.Expect(l.router.routes("2001:db8:2::/80")).NotTo(BeEmpty())
+}
+
+// With a router that has no graceful restart, the routes go with the session, and come back: after no deferral.
+func TestRestartWithARouterThatHasNone(t *testing.T) {
+	l := newLab(t, "graceful restart off;", "")
+	l.speaker.apply(restarting("2001:db8:2::/80"))
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).ShouldNot(BeEmpty())
+	l.speaker.kill()
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).Should(BeEmpty())
+	l.speaker = start(t, l.node, "restarting")
+	l.speaker.apply(restarting("2001:db8:2::/80"))
+	l.established()
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(3 * time.Second).ShouldNot(BeEmpty())
+}
+
+// The router restarts: what it told stays with us meanwhile, and its graceful restart is not ours to switch on.
+func TestTheRouterRestarts(t *testing.T) {
+	l := newLab(t, "graceful restart on;", statics)
+	d := restarting("2001:db8:2::/80")
+	d.Peers[0].Import = bgp.ImportDefault
+	l.speaker.apply(d)
+	l.Eventually(l.prefixes).WithTimeout(soon).Should(Equal([]string{"::/0"}))
+	l.Expect(l.router.process.Kill()).To(Succeed())
+	l.Eventually(l.flaps).WithTimeout(soon).Should(BeEquivalentTo(1))
+	l.Consistently(l.prefixes).WithTimeout(time.Second).Should(Equal([]string{"::/0"}))
+}
+
 func TestWithdrawIsSeenAtOnce(t *testing.T) {
 	l := newLab(t, helper, "")
 	l.speaker.apply(restarting("2001:db8:2::/80"))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,9 +37,12 @@ type space struct {
 	handle netns.NsHandle
 }
 
+// spaces counts the namespaces, so that tests beside one another have their own.
+var spaces atomic.Int64
+
 func newSpace(t *testing.T, name string) *space {
 	t.Helper()
-	s := &space{t: t, name: fmt.Sprintf("v6bgp-%d-%s", os.Getpid(), name)}
+	s := &space{t: t, name: fmt.Sprintf("v6bgp-%d-%d-%s", os.Getpid(), spaces.Add(1), name)}
 	run(t, "ip", "netns", "add", s.name)
 	t.Cleanup(func() { run(t, "ip", "netns", "delete", s.name) })
 	var err error
@@ -115,7 +119,8 @@ func (s *space) routes(prefix string) string {
 // router is BIRD in a namespace.
 type router struct {
 	*space
-	socket string
+	socket  string
+	process *os.Process
 }
 
 // bird starts BIRD, which announces and learns as the configuration says, and writes what it learns into the kernel.
@@ -123,7 +128,7 @@ func bird(t *testing.T, s *space, id, protocols string) *router {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "bird.conf")
-	r := &router{s, filepath.Join(dir, "ctl")}
+	r := &router{space: s, socket: filepath.Join(dir, "ctl")}
 	text := fmt.Sprintf(`
 log stderr all;
 router id %s;
@@ -142,6 +147,7 @@ protocol kernel { ipv6 { import none; export all; }; merge paths on; }
 	if err != nil {
 		t.Fatalf("starting BIRD: %v; is it installed? hack/prerequisites.sh --install", err)
 	}
+	r.process = cmd.Process
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()

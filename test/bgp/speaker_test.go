@@ -32,6 +32,11 @@ func obey(speaker bgp.Speaker, o order, a *answer) (err error) {
 		speaker.Leave()
 		return nil
 	}
+	select {
+	case <-speaker.Changed():
+		a.Changed = true
+	default:
+	}
 	status, statusErr := speaker.Status(ctx)
 	a.Status = status
 	return errors.Join(err, statusErr)
@@ -109,6 +114,12 @@ func (p *process) apply(d bgp.Desired) {
 	p.t.Helper()
 	_, err := p.order(order{Apply: &d})
 	NewWithT(p.t).Expect(err).NotTo(HaveOccurred())
+}
+
+// try to apply what may be refused.
+func (p *process) try(d bgp.Desired) error {
+	_, err := p.order(order{Apply: &d})
+	return err
 }
 
 func (p *process) status() bgp.Status {

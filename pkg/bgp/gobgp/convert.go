@@ -51,6 +51,9 @@ func peerOf(p bgp.Peer, restart bgp.GracefulRestart, restarting bool) *api.Peer 
 		}},
 		Transport: &api.Transport{RemotePort: uint32(cmp.Or(p.Port, 179)), PassiveMode: p.Passive},
 	}
+	if p.LocalAddress.IsValid() {
+		peer.Transport.LocalAddress = p.LocalAddress.String()
+	}
 	if p.Address.Zone() != "" {
 		peer.Transport.BindInterface = p.Address.Zone()
 		// Else GoBGP looks for the interface's address, finds it with its zone, and then announces no next hop.

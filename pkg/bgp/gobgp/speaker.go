@@ -6,6 +6,7 @@
 package gobgp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	// deferral is how long a restarted speaker waits for its peers' tables before it announces (RFC 4724, section 4.1). They
 	// keep the old routes meanwhile; a peer that is away must not keep the others waiting.
 	deferral = 5 * time.Second
+	// limitRetry is the time until a session that importLimit has ended is tried again.
+	limitRetry = time.Minute
 )
 
 // Options of a Speaker.
@@ -34,6 +37,8 @@ type Options struct {
 	// Restarting tells that an earlier process on this node has announced the same and its routes are still in the kernel: with
 	// graceful restart, peers are told that forwarding was preserved.
 	Restarting bool
+	// LimitRetry is the time until a session that importLimit has ended is tried again; a minute if zero.
+	LimitRetry time.Duration
 	// Log gets what GoBGP has to say.
 	Log *slog.Logger
 }
@@ -42,14 +47,17 @@ type Options struct {
 type Speaker struct {
 	options Options
 	changed chan struct{}
+	history *history
+	born    time.Time
 
 	mu      sync.Mutex
 	server  *server.BgpServer
 	cancel  context.CancelFunc
 	has     bgp.Desired
 	paths   map[string]*api.Path // by prefix, as announced
-	flaps   map[string]*flap
 	started bool
+	// ceased: this process has ended sessions with Cease, so that peers keep nothing of it any more.
+	ceased bool
 }
 
 var _ bgp.Speaker = &Speaker{}
@@ -59,7 +67,10 @@ func New(options Options) *Speaker {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Speaker{options: options, changed: make(chan struct{}, 1), paths: map[string]*api.Path{}, flaps: map[string]*flap{}}
+	options.LimitRetry = cmp.Or(options.LimitRetry, limitRetry)
+	s := &Speaker{options: options, changed: make(chan struct{}, 1), born: time.Now(), paths: map[string]*api.Path{}}
+	s.history = newHistory(s.wake)
+	return s
 }
 
 // Changed is sent to when a session or an imported route has changed.
@@ -74,7 +85,7 @@ func (s *Speaker) wake() {
 
 // Apply makes the speaker's state the desired one.
 func (s *Speaker) Apply(ctx context.Context, desired bgp.Desired) error {
-	if err := desired.Validate(); err != nil {
+	if err := errors.Join(desired.Validate(), ambiguous(desired.ASN, desired.Peers)); err != nil {
 		return fmt.Errorf("refusing the BGP configuration: %w", err)
 	}
 	s.mu.Lock()
@@ -90,17 +101,32 @@ func (s *Speaker) Apply(ctx context.Context, desired bgp.Desired) error {
 	return s.change(ctx, desired, changes)
 }
 
+// restart begins anew. GoBGP's goroutine of an earlier beginning stays behind: it has no end, and a node changes its number hardly ever.
 func (s *Speaker) restart(ctx context.Context, desired bgp.Desired) error {
 	if s.started {
 		s.stop(ctx)
 	}
-	s.server = server.NewBgpServer(server.LoggerOption(&logger{log: s.options.Log}))
+	s.server = server.NewBgpServer(server.LoggerOption(&logger{log: s.options.Log, history: s.history}))
 	go s.server.Serve()
-	if err := s.server.StartBgp(ctx, &api.StartBgpRequest{Global: globalOf(desired)}); err != nil {
-		s.server.Stop()
+	var watching context.Context
+	watching, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.begin(ctx, watching, desired); err != nil {
+		s.stop(ctx)
 		return err
 	}
-	if err := s.server.SetPolicies(ctx, policiesOf(nil)); err != nil {
+	s.started = true
+	s.has = bgp.Desired{
+		ASN: desired.ASN, RouterID: desired.RouterID, ListenPort: desired.ListenPort,
+		ListenAddresses: slices.Clone(desired.ListenAddresses), GracefulRestart: desired.GracefulRestart,
+	}
+	return nil
+}
+
+func (s *Speaker) begin(ctx, watching context.Context, desired bgp.Desired) error {
+	if err := s.server.StartBgp(ctx, &api.StartBgpRequest{Global: globalOf(desired)}); err != nil {
+		return err
+	}
+	if err := s.server.SetPolicies(ctx, policiesOf(desired.ASN, nil)); err != nil {
 		return fmt.Errorf("setting the policies: %w", err)
 	}
 	for _, a := range assignments() {
@@ -108,23 +134,28 @@ func (s *Speaker) restart(ctx context.Context, desired bgp.Desired) error {
 			return fmt.Errorf("putting the policies into force: %w", err)
 		}
 	}
-	s.started = true
-	s.has = bgp.Desired{
-		ASN: desired.ASN, RouterID: desired.RouterID, ListenPort: desired.ListenPort,
-		ListenAddresses: slices.Clone(desired.ListenAddresses), GracefulRestart: desired.GracefulRestart,
-	}
-	var watching context.Context
-	watching, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return s.watch(watching)
 }
 
-// stop ends all sessions with Cease.
+// stop ends all sessions with Cease. A peer that does not read holds it up no longer than the context lasts.
 func (s *Speaker) stop(ctx context.Context) {
 	s.cancel()
-	if err := s.server.StopBgp(ctx, &api.StopBgpRequest{}); err != nil {
-		s.options.Log.Error("Stopping the BGP speaker", "error", err)
+	done := make(chan error, 1)
+	go func(server *server.BgpServer) {
+		done <- server.StopBgp(context.WithoutCancel(ctx), &api.StopBgpRequest{})
+	}(s.server)
+	select {
+	case err := <-done:
+		if err != nil {
+			s.options.Log.Error("Stopping the BGP speaker", "error", err)
+		}
+	case <-ctx.Done():
+		s.options.Log.Error("Stopping the BGP speaker", "error", ctx.Err())
 	}
-	s.server.Stop()
+	for _, p := range s.has.Peers {
+		s.history.forget(p.Address.String())
+	}
+	s.ceased = s.ceased || s.started
 	s.started, s.has, s.paths = false, bgp.Desired{}, map[string]*api.Path{}
 }
 
@@ -137,9 +168,14 @@ func (s *Speaker) change(ctx context.Context, desired bgp.Desired, changes bgp.C
 			errs = append(errs, fmt.Errorf("announcing %s: %w", a.Prefix, err))
 		}
 	}
-	if len(changes.AddPeers)+len(changes.ReplacePeers)+len(changes.RemovePeers) > 0 {
-		if err := s.server.SetPolicies(ctx, policiesOf(desired.Peers)); err != nil {
+	if len(changes.AddPeers)+len(changes.ReplacePeers)+len(changes.UpdatePeers)+len(changes.RemovePeers) > 0 {
+		if err := s.server.SetPolicies(ctx, policiesOf(desired.ASN, desired.Peers)); err != nil {
 			return errors.Join(append(errs, fmt.Errorf("setting the policies: %w", err))...)
+		}
+	}
+	for _, p := range changes.UpdatePeers {
+		if err := s.updatePeer(ctx, p); err != nil {
+			errs = append(errs, fmt.Errorf("changing what %s is told and taken from: %w", p, err))
 		}
 	}
 	for _, p := range slices.Concat(changes.RemovePeers, changes.ReplacePeers) {
@@ -192,21 +228,55 @@ func (s *Speaker) forget(a bgp.Advertisement) {
 }
 
 func (s *Speaker) addPeer(ctx context.Context, p bgp.Peer) error {
-	peer := peerOf(p, s.has.GracefulRestart, s.options.Restarting)
+	if p.Password != "" && p.Address.Zone() != "" {
+		return errors.New("GoBGP cannot protect a session with a peer of the link by a password: name an address of another scope")
+	}
+	s.history.begin(p.Address.String())
+	peer := peerOf(p, s.has.GracefulRestart, s.restarting())
 	if err := s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peer}); err != nil {
+		s.history.forget(p.Address.String())
 		return err
 	}
 	s.has.Peers = append(s.has.Peers, p)
-	s.flaps[p.Address.String()] = &flap{since: time.Now()}
+	if err := s.history.of(p.Address.String()).unprotected; err != nil {
+		// GoBGP only warns, and would let the peer in without its password.
+		return errors.Join(fmt.Errorf("the socket that listens takes no password: %w (Go listens with MPTCP, which knows none: the program "+
+			"needs GODEBUG multipathtcp=0)", err), s.removePeer(ctx, p))
+	}
+	return nil
+}
+
+// restarting tells whether peers may still keep the routes of an earlier process.
+func (s *Speaker) restarting() bool {
+	return s.options.Restarting && !s.ceased && time.Since(s.born) < cmp.Or(s.has.GracefulRestart.Time, defaultRestartTime)
+}
+
+// updatePeer lets the session stay: the policies have changed, and everything goes through them again.
+func (s *Speaker) updatePeer(ctx context.Context, p bgp.Peer) error {
+	err := s.server.ResetPeer(ctx, &api.ResetPeerRequest{Address: p.Address.String(), Soft: true, Direction: api.ResetPeerRequest_BOTH})
+	if err != nil {
+		return err
+	}
+	s.has.Peers = append(slices.DeleteFunc(s.has.Peers, func(q bgp.Peer) bool { return q.Address == p.Address }), p)
 	return nil
 }
 
 func (s *Speaker) removePeer(ctx context.Context, p bgp.Peer) error {
-	if err := s.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: p.Address.String()}); err != nil {
+	address := p.Address.String()
+	same := func(q bgp.Peer) bool { return q.Address == p.Address }
+	if i := slices.IndexFunc(s.has.Peers, same); i >= 0 && s.has.ListenPort != 0 && s.has.Peers[i].Password != "" {
+		// Else GoBGP leaves the old password with the socket that listens.
+		open := s.has.Peers[i]
+		open.Password = ""
+		if _, err := s.server.UpdatePeer(ctx, &api.UpdatePeerRequest{Peer: peerOf(open, s.has.GracefulRestart, false)}); err != nil {
+			return fmt.Errorf("taking back the password: %w", err)
+		}
+	}
+	if err := s.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: address}); err != nil {
 		return err
 	}
-	s.has.Peers = slices.DeleteFunc(s.has.Peers, func(q bgp.Peer) bool { return q.Address == p.Address })
-	delete(s.flaps, p.Address.String())
+	s.has.Peers = slices.DeleteFunc(s.has.Peers, same)
+	s.history.forget(address)
 	return nil
 }
 

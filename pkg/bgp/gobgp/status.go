@@ -7,6 +7,7 @@ package gobgp
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,14 +18,8 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
 )
 
-// flap is the history of a session.
-type flap struct {
-	established bool
-	since       time.Time
-	ends        uint64
-}
-
-// watch follows sessions and tables until the context ends.
+// watch follows the tables until the context ends. What this node announces itself changes nothing for anybody. Sessions are followed by
+// the history, but for their being shut by the limit of imports.
 func (s *Speaker) watch(ctx context.Context) error {
 	return s.server.WatchEvent(ctx, &api.WatchEventRequest{
 		Peer: &api.WatchEventRequest_Peer{},
@@ -32,30 +27,41 @@ func (s *Speaker) watch(ctx context.Context) error {
 			{Type: api.WatchEventRequest_Table_Filter_BEST},
 		}},
 	}, func(event *api.WatchEventResponse) {
-		if e := event.GetPeer(); e != nil && e.Type == api.WatchEventResponse_PeerEvent_STATE {
-			// Not under the caller's lock: GoBGP calls from a goroutine of its own, and Apply waits for GoBGP.
-			go s.observe(e.Peer.State)
+		if peer := event.GetPeer(); peer != nil && peer.Type == api.WatchEventResponse_PeerEvent_STATE && peer.Peer.State.AdminState == api.PeerState_PFX_CT {
+			s.wake()
+			s.reopen(ctx)
 		}
-		s.wake()
+		if table := event.GetTable(); table != nil && slices.ContainsFunc(table.Paths, isForeign) {
+			s.wake()
+		}
 	})
 }
 
-func (s *Speaker) observe(state *api.PeerState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.flaps[state.NeighborAddress]
-	if f == nil {
-		return
-	}
-	established := state.SessionState == api.PeerState_ESTABLISHED
-	if established == f.established {
-		return
-	}
-	if f.established {
-		f.ends++
-	}
-	f.established, f.since = established, time.Now()
+// reopen, after a while, the sessions that the limit of imports has shut: GoBGP would leave them so for ever, and the node's pods without
+// a route.
+func (s *Speaker) reopen(ctx context.Context) {
+	server := s.server
+	time.AfterFunc(s.options.LimitRetry, func() {
+		if ctx.Err() != nil {
+			return
+		}
+		var shut []string
+		err := server.ListPeer(ctx, &api.ListPeerRequest{}, func(peer *api.Peer) {
+			if peer.State.AdminState == api.PeerState_PFX_CT {
+				shut = append(shut, peer.Conf.NeighborAddress)
+			}
+		})
+		for _, address := range shut {
+			err = errors.Join(err, server.EnablePeer(ctx, &api.EnablePeerRequest{Address: address}))
+		}
+		if err != nil {
+			s.options.Log.Error("Opening sessions again after the limit of imports", "error", err)
+		}
+	})
 }
+
+// isForeign: told by a peer.
+func isForeign(path *api.Path) bool { return path.NeighborIp != "" && path.NeighborIp != "<nil>" }
 
 // Status tells what became of the desired state.
 func (s *Speaker) Status(ctx context.Context) (bgp.Status, error) {
@@ -83,7 +89,8 @@ func (s *Speaker) Status(ctx context.Context) (bgp.Status, error) {
 }
 
 func (s *Speaker) sessionOf(peer *api.Peer) bgp.Session {
-	session := bgp.Session{State: bgp.Connecting}
+	past := s.history.of(peer.Conf.NeighborAddress)
+	session := bgp.Session{State: bgp.Connecting, Since: past.since, Flaps: past.ends, Reason: past.reason}
 	for _, p := range s.has.Peers {
 		if p.Address.String() == peer.Conf.NeighborAddress {
 			session.Peer = p
@@ -91,14 +98,11 @@ func (s *Speaker) sessionOf(peer *api.Peer) bgp.Session {
 	}
 	switch {
 	case peer.State.AdminState == api.PeerState_PFX_CT:
-		session.State, session.Reason = bgp.Idle, "the peer told of more routes than importLimit allows"
+		session.State, session.Reason = bgp.Idle, "the peer told of more routes than importLimit allows; the session is tried again after a while"
 	case peer.State.SessionState == api.PeerState_ESTABLISHED:
 		session.State = bgp.Established
 	case peer.State.SessionState == api.PeerState_IDLE:
 		session.State = bgp.Idle
-	}
-	if f := s.flaps[peer.Conf.NeighborAddress]; f != nil {
-		session.Since, session.Flaps = f.since, f.ends
 	}
 	for _, family := range peer.AfiSafis {
 		if family.State != nil {
@@ -119,7 +123,7 @@ func (s *Speaker) routes(ctx context.Context, family *api.Family) ([]bgp.Route, 
 	)
 	err := s.server.ListPath(ctx, &api.ListPathRequest{TableType: api.TableType_GLOBAL, Family: family}, func(d *api.Destination) {
 		for _, path := range d.Paths {
-			if !path.Best || path.NeighborIp == "" || path.NeighborIp == "<nil>" {
+			if !path.Best || !isForeign(path) {
 				continue
 			}
 			route, err := routeOf(d.Prefix, path)

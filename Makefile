@@ -52,7 +52,7 @@ test-unit: ## Unit tests, fuzz seeds and golden files
 	go test ./pkg/... ./cmd/... ./charts/... ./example/... ./hack/... ./test/landscape/build/... ./test/landscape/image/... ./test/landscape/driver/... ./test/landscape/show/... ./test/bench/...
 
 # Only packages where goroutines meet and that do not pull in Kubernetes: -race compiles every dependency anew.
-RACE_PACKAGES := ./pkg/podip/... ./pkg/cnirpc/... ./pkg/dataplane/... ./pkg/reservation ./pkg/reservation/pool ./pkg/reservation/ula ./pkg/reservation/fake
+RACE_PACKAGES := ./pkg/prefix ./pkg/podip/... ./pkg/cnirpc/... ./pkg/dataplane/... ./pkg/reservation ./pkg/reservation/pool ./pkg/reservation/ula ./pkg/reservation/fake ./pkg/bgp
 
 .PHONY: test-race
 test-race: ## The packages where goroutines meet, under the race detector
@@ -74,8 +74,8 @@ sim: ## Simulate the reservation protocol against an IPAM that fails in every wa
 	go run ./test/sim -runs $(RUNS) -seed $(SEED)
 
 .PHONY: test-node
-test-node: ## Agent and CNI plugin in network namespaces (root)
-	@if [ "$$(id -u)" = 0 ]; then go test -count=1 -timeout 15m ./test/node/...; \
+test-node: ## Agent, CNI plugin, BGP speaker and sources of node prefixes in network namespaces (root)
+	@if [ "$$(id -u)" = 0 ]; then go test -count=1 -timeout 15m ./test/node/... ./test/bgp/... ./test/nodesource/...; \
 	elif [ "$$CI" = true ]; then echo 'test-node needs root: the tests make network namespaces. Failing, because CI=true.' >&2; exit 1; \
 	else echo 'LEFT OUT: test-node, because it needs root (network namespaces). Run: sudo make test-node' >&2; fi
 
@@ -86,6 +86,11 @@ test-e2e: ## The Shoot's life and upstream's [sig-network] conformance on the la
 .PHONY: test-landscape
 test-landscape: ## The landscape's own machinery: nodes that come and go, no trace left behind (root)
 	@$(BUILD) all && go test -count=1 -timeout 15m ./test/landscape/...
+
+.PHONY: bench-ipam
+bench-ipam: binaries ## The pool with 100,000 reservations beside others' allocators, and 1,000 Shoots at once on a real API server
+	go run ./test/bench/prefixes
+	go run ./test/bench/thousand
 
 .PHONY: bench
 bench: ## Benchmarks of the pure core, and of the CNI plugin beside others (root)

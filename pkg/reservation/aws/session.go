@@ -38,7 +38,8 @@ const (
 const (
 	sessionName = "gardener-extension-networking-ipv6"
 	maxAttempts = 4
-	callTimeout = 30 * time.Second
+	// callTimeout of each attempt. A page of a thousand allocations takes a second or two; who waits keeps others waiting.
+	callTimeout = 15 * time.Second
 )
 
 // session keeps the client that was made from certain credentials.

@@ -39,9 +39,10 @@ type Config struct {
 	Transport http.RoundTripper
 	// Poll is the time between two looks at an operation if the service does not wait itself, one second if zero.
 	Poll time.Duration
-	// Patience is how long an operation is waited for, 40 seconds if zero. One that takes longer is found by a later look.
+	// Patience is how long an operation is waited for, 15 seconds if zero. One that takes longer is found by a later look: who waits
+	// keeps others waiting.
 	Patience time.Duration
-	// Timeout is how long one request may take, one minute if zero. It is longer than Patience.
+	// Timeout is how long one request may take, half a minute if zero. It is longer than Patience.
 	Timeout time.Duration
 }
 
@@ -88,7 +89,7 @@ func New(name string, config Config, pools []reservation.Pool, home reservation.
 		r.poll = time.Second
 	}
 	if r.patience == 0 {
-		r.patience = 40 * time.Second
+		r.patience = 15 * time.Second
 	}
 	for _, p := range pools {
 		parsed, err := parsePool(p)
@@ -98,7 +99,7 @@ func New(name string, config Config, pools []reservation.Pool, home reservation.
 		r.pools = append(r.pools, parsed)
 	}
 	if config.Timeout == 0 {
-		config.Timeout = time.Minute
+		config.Timeout = 30 * time.Second
 	}
 	if config.Transport == nil {
 		config.Transport = http.DefaultTransport

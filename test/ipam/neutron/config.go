@@ -47,8 +47,8 @@ driver = templated
 template_file = /run/stack/catalog
 `
 
-// neutronConf has neither a message queue nor agents, and asks Keystone about every token anew, so that one that was revoked
-// is refused at once, and holds it to the access rules of its application credential.
+// neutronConf has neither a message queue nor agents. It asks Keystone about every token, holds it to the access rules of its
+// application credential, and remembers the answer for a second, which saves a quarter of all work; see settle.
 const neutronConf = `[DEFAULT]
 core_plugin = ml2
 service_plugins =
@@ -88,7 +88,7 @@ password = admin
 project_name = admin
 user_domain_id = default
 project_domain_id = default
-token_cache_time = -1
+token_cache_time = 1
 service_type = network
 `
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"testing"
 
@@ -31,9 +32,7 @@ type admin struct {
 }
 
 func newAdmin(ctx context.Context, c *Cloud) (*admin, error) {
-	provider, err := login(ctx, gophercloud.AuthOptions{
-		IdentityEndpoint: c.AuthURL, Username: "admin", Password: "admin", DomainName: domain, TenantName: "admin",
-	})
+	provider, err := c.loginAdmin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("logging in as the administrator: %w", err)
 	}
@@ -54,6 +53,12 @@ func newAdmin(ctx context.Context, c *Cloud) (*admin, error) {
 	}
 	a.member = found[0].ID
 	return a, nil
+}
+
+func (c *Cloud) loginAdmin(ctx context.Context) (*gophercloud.ProviderClient, error) {
+	return login(ctx, gophercloud.AuthOptions{
+		IdentityEndpoint: c.AuthURL, Username: "admin", Password: "admin", DomainName: domain, TenantName: "admin",
+	})
 }
 
 func login(ctx context.Context, options gophercloud.AuthOptions) (*gophercloud.ProviderClient, error) {
@@ -150,6 +155,7 @@ func (t *Tenant) ApplicationCredential(tb testing.TB, byName bool, rules ...appl
 func (t *Tenant) DeleteApplicationCredential(tb testing.TB, id string) {
 	tb.Helper()
 	must(tb, applicationcredentials.Delete(tb.Context(), t.identity, t.userID, id).ExtractErr())
+	t.cloud.settle(tb)
 }
 
 // SetPassword gives the user another password; all his tokens lose their validity.
@@ -158,6 +164,7 @@ func (t *Tenant) SetPassword(tb testing.TB, password string) {
 	_, err := users.Update(tb.Context(), t.cloud.admin.identity, t.userID, users.UpdateOpts{Password: password}).Extract()
 	must(tb, err)
 	t.Password = password
+	t.cloud.settle(tb)
 	t.login(tb)
 }
 
@@ -165,6 +172,28 @@ func (t *Tenant) SetPassword(tb testing.TB, password string) {
 func (c *Cloud) RevokeToken(tb testing.TB, token string) {
 	tb.Helper()
 	must(tb, tokens.Revoke(tb.Context(), c.admin.identity, token).Err)
+	c.settle(tb)
+}
+
+// settle waits until Neutron has forgotten what it knew of tokens before: until it refuses one that it came to know last and that
+// was revoked since.
+func (c *Cloud) settle(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), readyTimeout)
+	defer cancel()
+	provider, err := c.loginAdmin(ctx)
+	must(tb, err)
+	provider.ReauthFunc = nil
+	network, err := openstack.NewNetworkV2(provider, gophercloud.EndpointOpts{Region: Region})
+	must(tb, err)
+	look := func() error { return subnetpools.Get(ctx, network, "none").Err }
+	if err := look(); !gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
+		tb.Fatalf("Neutron does not take a new token: %v", err)
+	}
+	must(tb, tokens.Revoke(ctx, c.admin.identity, provider.Token()).Err)
+	for !gophercloud.ResponseCodeIs(look(), http.StatusUnauthorized) {
+		must(tb, ctx.Err())
+	}
 }
 
 // SetQuota limits what the project may have.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
 )
@@ -71,7 +72,7 @@ func (s *Speaker) Status(ctx context.Context) (bgp.Status, error) {
 	if !s.started {
 		return status, nil
 	}
-	err := s.server.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(peer *api.Peer) {
+	err := s.server.ListPeer(ctx, &api.ListPeerRequest{}, func(peer *api.Peer) {
 		status.Sessions = append(status.Sessions, s.sessionOf(peer))
 	})
 	if err != nil {
@@ -108,10 +109,35 @@ func (s *Speaker) sessionOf(peer *api.Peer) bgp.Session {
 		if family.State != nil {
 			session.Received += family.State.Received
 			session.Accepted += family.State.Accepted
-			session.Advertised += family.State.Advertised
 		}
 	}
+	if session.State == bgp.Established {
+		session.Advertised = s.advertisedTo(session.Peer, peer.State.RemoteCap)
+	}
 	return session
+}
+
+// advertisedTo a peer is all that this node announces in the families that both ends carry: no policy keeps anything back. GoBGP's own
+// count includes the marks at the end of tables.
+func (s *Speaker) advertisedTo(p bgp.Peer, capabilities []*anypb.Any) uint64 {
+	carried := map[bgp.Family]bool{}
+	for _, capability := range capabilities {
+		message, err := capability.UnmarshalNew()
+		if c, ok := message.(*api.MultiProtocolCapability); err == nil && ok && c.Family != nil && c.Family.Safi == api.Family_SAFI_UNICAST {
+			carried[bgp.IPv4Unicast] = carried[bgp.IPv4Unicast] || c.Family.Afi == api.Family_AFI_IP
+			carried[bgp.IPv6Unicast] = carried[bgp.IPv6Unicast] || c.Family.Afi == api.Family_AFI_IP6
+		}
+	}
+	if len(carried) == 0 {
+		carried[bgp.IPv4Unicast] = true // RFC 4760: whoever names no family carries IPv4
+	}
+	var n uint64
+	for _, a := range s.has.Advertisements {
+		if f := bgp.FamilyOf(a.Prefix); carried[f] && slices.Contains(p.Families, f) {
+			n++
+		}
+	}
+	return n
 }
 
 // routes that peers have told of and the policy let in, the best of each prefix. GoBGP's watch does not tell of those that were

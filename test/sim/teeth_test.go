@@ -27,13 +27,14 @@ type mutant struct {
 }
 
 const (
-	core     = "pkg/reservation/protocol.go"
-	keep     = "pkg/reservation/keep.go"
-	release  = "pkg/reservation/release.go"
-	sweeper  = "pkg/reservation/garbage.go"
-	decision = "pkg/reservation/decide.go"
-	tomb     = "pkg/reservation/tombstone.go"
-	model    = "test/sim/api.go"
+	core           = "pkg/reservation/protocol.go"
+	keep           = "pkg/reservation/keep.go"
+	release        = "pkg/reservation/release.go"
+	sweeper        = "pkg/reservation/garbage.go"
+	decision       = "pkg/reservation/decide.go"
+	tomb           = "pkg/reservation/tombstone.go"
+	model          = "test/sim/api.go"
+	controllerFile = "test/sim/controller.go"
 )
 
 // mutants are the bugs that the simulation has to find. docs/decisions/0070-simulation.md tells after how many runs it does.
@@ -44,8 +45,9 @@ var mutants = []mutant{
 	{"no look after the allocation", []edit{{core,
 		"	record, seen, err := p.one(ctx, record)\n	if err != nil {\n		return record, Allocation{}, err\n	}\n",
 		"	seen := allocation\n"}}},
-	{"what is superfluous is not freed", []edit{{core, "if a.Prefix.Overlaps(keep) || p.foreign(a) {", "if a.Prefix.Overlaps(keep) || a.Prefix.IsValid() {"}}},
-	{"the choice among several is not stored", []edit{{core, "if len(found) > 1 && !chosen {", "if false {"}}},
+	{"what is superfluous is not freed", []edit{{core, "return a.Prefix.Overlaps(keep) }))", "return keep.IsValid() || a.Prefix.IsValid() }))"}}},
+	{"released on the word of an old record", []edit{{core,
+		"	if err := p.Journal.Save(ctx, record); err != nil {\n		return fmt.Errorf(\"storing that %s is about to be released: %w\", ours[0].Prefix, err)\n	}\n", ""}}},
 	{"what another seed holds is bound as it is", []edit{{core, "if p.foreign(allocation) {", "if false {"}}},
 	{"the attempt is not raised after a refusal", []edit{{core,
 		"	next := Record{Phase: record.Phase, Backend: record.Backend, Attempt: record.Attempt + 1}\n	if err := p.Journal.Save(ctx, next); err != nil {\n		return record, fmt.Errorf(\"storing attempt %d: %w\", next.Attempt, err)\n	}\n	if record.Attempt%tries",
@@ -60,8 +62,7 @@ var mutants = []mutant{
 	{"taken over on the word of an old record", []edit{{keep,
 		"	if err := p.Journal.Save(ctx, record); err != nil {\n		return fmt.Errorf(\"storing that %s is about to be claimed: %w\", a.Prefix, err)\n	}\n", ""}}},
 	{"released without quarantine", []edit{{release, "if bury == nil || !record.Prefix.IsValid() {", "if bury == nil || record.Phase == Releasing {"}}},
-	{"released although the other seed has it", []edit{{release,
-		"for _, a := range slices.DeleteFunc(found, p.foreign) {", "for _, a := range found {"}}},
+	{"released although the other seed has it", []edit{{core, "	ours := slices.DeleteFunc(slices.Clone(found), p.foreign)", "	ours := found"}}},
 	{"the release is not repeated", []edit{{release, "for range 2 {", "for range 0 {"}}},
 	{"let go without a tombstone", []edit{{release, "	if len(ours) == 0 {\n		return nil\n	}", "	if len(ours) < 100 {\n		return nil\n	}"}}},
 	{"garbage without grace", []edit{{sweeper, " || now.Sub(since) < s.Grace {", " || now.Before(since) {"}}},
@@ -77,6 +78,10 @@ var mutants = []mutant{
 	{"released while it migrates", []edit{{decision, "return Migrate, \"the Infrastructure is being migrated\"", "return Release, \"the Infrastructure is being migrated\""}}},
 	{"what is published is not restored", []edit{{decision, "	case published:\n		return Restore\n", ""}}},
 	{"a tombstone ends although its owner is back", []edit{{tomb, "		if phase == Bound {\n			return Vanish\n		}", "		_ = phase"}, {tomb, "if len(heirs) > 0 || until.IsZero()", "if until.IsZero()"}}},
+	{"reservations listed after it was read that the shoot is gone", []edit{
+		{controllerFile, "	for _, o := range c.list() {\n		if o.namespace == name {\n			g.objects = append(g.objects, o)\n		}\n	}\n	there := false", "	there := false"},
+		{controllerFile, "	return g, true\n", "	for _, o := range c.list() {\n		if o.namespace == name {\n			g.objects = append(g.objects, o)\n		}\n	}\n	return g, true\n"},
+	}},
 	{"a journal that ignores conflicts", []edit{{model, "		case s.objects[i].version != o.version:\n			return errConflict\n		}\n		next.deleted", "		}\n		next.deleted"}}},
 	{"a ledger that is stored without a comparison", []edit{{model, "if s.booked != version {", "if s.booked < version {"}}},
 }

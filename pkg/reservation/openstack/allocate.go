@@ -228,8 +228,8 @@ func (r *Reserver) adopt(ctx context.Context, s subnets.Subnet, owner reservatio
 			return err
 		}
 	}
-	if slices.Contains(s.Tags, tag) {
-		return nil
+	if !slices.Contains(s.Tags, tag) {
+		_ = r.tagSubnet(ctx, s.ID) // the prefix is held without it, too
 	}
-	return r.tagSubnet(ctx, s.ID)
+	return nil
 }

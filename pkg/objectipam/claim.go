@@ -56,6 +56,10 @@ func (r *Reserver) regain(ctx context.Context, owner reservation.Owner, wanted n
 	var reasons []string
 	for _, pool := range r.Pools {
 		space, err := r.Space(ctx, pool)
+		if reservation.KindOf(err) == reservation.Invalid { // it is gone: no reason to give up what lies in another
+			reasons = append(reasons, err.Error())
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -31,6 +31,8 @@ type model struct {
 	stored  map[string]*objectipam.Object
 	labels  map[string]map[string]string
 	version int
+	// missing is the ID of a pool that is not there.
+	missing string
 	// down: the controller does nothing.
 	down bool
 	// beforeDelete and beforeAnnotate are called once, before the next Delete and the next Annotate.
@@ -189,10 +191,13 @@ func (m *model) Delete(_ context.Context, object objectipam.Object) error {
 	return nil
 }
 
-func (m *model) Space(ctx context.Context, _ reservation.Pool) (objectipam.Space, error) {
+func (m *model) Space(ctx context.Context, pool reservation.Pool) (objectipam.Space, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.note(ctx, "Space")
+	if pool.ID == m.missing {
+		return objectipam.Space{}, reservation.Errorf(reservation.Invalid, "there is no %s", pool.ID)
+	}
 	space := objectipam.Space{Whole: []netip.Prefix{m.whole}}
 	for name, o := range m.stored {
 		if o.Prefix.IsValid() {

@@ -216,6 +216,19 @@ func TestClaim(t *testing.T) {
 	g.Expect(r.Lookup(t.Context(), owner)).To(HaveLen(1))
 }
 
+// One of the pools was deleted: what lies in another is claimed all the same.
+func TestClaimBesideAPoolThatIsGone(t *testing.T) {
+	g := NewWithT(t)
+	m := newModel("2001:db8::/56")
+	m.missing = "attic"
+	r := open(m)
+	r.Pools = append([]reservation.Pool{{Name: "attic", ID: "attic"}}, r.Pools...)
+	g.Expect(r.Claim(t.Context(), reservation.Allocation{Owner: owner, Prefix: netip.MustParsePrefix("2001:db8:0:5::/64")})).To(Succeed())
+	err := r.Claim(t.Context(), reservation.Allocation{Owner: reservetest.Owner(2), Prefix: netip.MustParsePrefix("2001:db8:1::/64")})
+	g.Expect(reservation.KindOf(err)).To(Equal(reservation.Invalid))
+	g.Expect(err).To(MatchError("service cannot hold 2001:db8:1::/64: reading what is used of pool attic: there is no attic; pool pool does not have it"))
+}
+
 // The control plane has moved: what the new seed has taken over is published there, whatever the old one has read before.
 func TestWhatAnotherSeedHasTakenOverIsNotReleased(t *testing.T) {
 	toSeedB := map[string]string{objectipam.AnnotationSeed: "seed-b"}

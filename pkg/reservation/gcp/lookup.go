@@ -151,8 +151,13 @@ func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation)
 			return r.takeOver(ctx, got)
 		}
 	}
+	var gone []string
 	for _, p := range r.pools {
 		net, err := r.subnetwork(ctx, p)
+		if reservation.KindOf(err) == reservation.Invalid { // no reason to give up what lies in another
+			gone = append(gone, "; "+err.Error())
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -165,7 +170,7 @@ func (r *Reserver) Claim(ctx context.Context, allocation reservation.Allocation)
 		}
 		return r.takeOver(ctx, got)
 	}
-	return reservation.Errorf(reservation.Invalid, "claiming %s: no pool of backend %s contains it", allocation.Prefix, r.name)
+	return reservation.Errorf(reservation.Invalid, "claiming %s: no pool of backend %s contains it%s", allocation.Prefix, r.name, strings.Join(gone, ""))
 }
 
 // takeOver says on an address that this seed holds it. The description can't be changed, the labels can; their fingerprint keeps two

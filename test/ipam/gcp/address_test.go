@@ -71,6 +71,18 @@ func TestLabelsOfOthersStay(t *testing.T) {
 	g.Expect(w.Dump()).To(HaveSuffix(" map[cost:42 ipv6-gardener-cloud-seed:seed-b]"))
 }
 
+// One of the subnetworks has lost its range: what lies in another is claimed all the same.
+func TestClaimBesideAPoolThatIsGone(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	r := w.reserver(t, "seed-a", old, west)
+	g.Expect(r.Claim(t.Context(), reservation.Allocation{Owner: reservetest.Owner(1), Prefix: second})).To(Succeed())
+	err := r.Claim(t.Context(), reservation.Allocation{Owner: reservetest.Owner(2), Prefix: netip.MustParsePrefix("2600:1900:ffff::/96")})
+	g.Expect(kind(err)).To(Equal(reservation.Invalid))
+	g.Expect(err).To(MatchError("claiming 2600:1900:ffff::/96: no pool of backend gcp contains it; pool pool-0 (" + old +
+		") has no IPv6 range: make it dual-stack or IPv6-only, or choose another"))
+}
+
 // What the new seed has taken over is published there: the old one does not release it, although it has seen it as its own before.
 func TestWhatAnotherSeedHasTakenOverIsNotReleased(t *testing.T) {
 	g := NewWithT(t)

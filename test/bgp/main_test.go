@@ -29,7 +29,7 @@ const speakerEnv = "BGP_TEST_SPEAKER"
 
 func TestMain(m *testing.M) {
 	if mode := os.Getenv(speakerEnv); mode != "" {
-		if err := speak(mode == "restarting"); err != nil {
+		if err := speak(mode); err != nil {
 			fmt.Fprintln(os.Stderr, "speaker:", err)
 			os.Exit(1)
 		}
@@ -58,11 +58,17 @@ type answer struct {
 	Changed bool `json:"changed,omitempty"`
 }
 
-func speak(restarting bool) error {
+// speak as "first", as "restarting" after an earlier process, or as "quiet", first and without a log.
+func speak(mode string) error {
+	level := slog.LevelInfo
+	if mode == "quiet" {
+		level = slog.LevelError
+	}
 	speaker := gobgp.New(gobgp.Options{
-		Restarting: restarting, LimitRetry: 2 * time.Second, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		Restarting: mode == "restarting", LimitRetry: 2 * time.Second, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, 64<<20)
 	out := json.NewEncoder(os.Stdout)
 	for in.Scan() {
 		var o order

@@ -19,7 +19,7 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-func needsRoot(t *testing.T) {
+func needsRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return
@@ -32,7 +32,7 @@ func needsRoot(t *testing.T) {
 
 // space is a network namespace.
 type space struct {
-	t      *testing.T
+	t      testing.TB
 	name   string
 	handle netns.NsHandle
 }
@@ -40,7 +40,7 @@ type space struct {
 // spaces counts the namespaces, so that tests beside one another have their own.
 var spaces atomic.Int64
 
-func newSpace(t *testing.T, name string) *space {
+func newSpace(t testing.TB, name string) *space {
 	t.Helper()
 	s := &space{t: t, name: fmt.Sprintf("v6bgp-%d-%d-%s", os.Getpid(), spaces.Add(1), name)}
 	run(t, "ip", "netns", "add", s.name)
@@ -57,7 +57,7 @@ func newSpace(t *testing.T, name string) *space {
 	return s
 }
 
-func run(t *testing.T, command string, args ...string) string {
+func run(t testing.TB, command string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(command, args...).CombinedOutput() //nolint:gosec // the tests' own commands
 	if err != nil {
@@ -124,7 +124,7 @@ type router struct {
 }
 
 // bird starts BIRD, which announces and learns as the configuration says, and writes what it learns into the kernel.
-func bird(t *testing.T, s *space, id, protocols string) *router {
+func bird(t testing.TB, s *space, id, protocols string) *router {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "bird.conf")

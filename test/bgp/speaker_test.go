@@ -44,7 +44,7 @@ func obey(speaker bgp.Speaker, o order, a *answer) (err error) {
 
 // process is a speaker in a namespace.
 type process struct {
-	t   *testing.T
+	t   testing.TB
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
@@ -52,7 +52,7 @@ type process struct {
 	ended sync.Once
 }
 
-func start(t *testing.T, s *space, mode string) *process {
+func start(t testing.TB, s *space, mode string) *process {
 	t.Helper()
 	p := &process{t: t}
 	err := s.within(func() error {
@@ -131,7 +131,7 @@ func (p *process) status() bgp.Status {
 
 // testWriter logs a process's lines in the test's log.
 type testWriter struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 }
 

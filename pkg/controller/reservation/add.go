@@ -181,17 +181,17 @@ func (k *kit) addShoots(mgr manager.Manager) error {
 }
 
 func (k *kit) addQuarantine(mgr manager.Manager) error {
-	// A reservation of a shoot wakes its tombstone, too: the shoot may have come back.
-	tombstones := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []reconcile.Request {
-		key := client.ObjectKeyFromObject(obj)
-		if res, ok := obj.(*v1alpha1.PrefixReservation); ok && key.Namespace != k.Namespace {
-			key = types.NamespacedName{Namespace: k.Namespace, Name: tombstoneName(res)}
+	// A reservation of a shoot wakes its tombstones, too, of whatever attempt: the shoot may have come back.
+	tombstones := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
+		res, ok := obj.(*v1alpha1.PrefixReservation)
+		if !ok || res.Namespace == k.Namespace {
+			return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
 		}
-		return []reconcile.Request{{NamespacedName: key}}
+		return k.tombstonesOf(ctx, res)
 	})
 	return builder.ControllerManagedBy(mgr).
 		Named(QuarantineControllerName).
-		Watches(&v1alpha1.PrefixReservation{}, tombstones).
+		Watches(&v1alpha1.PrefixReservation{}, tombstones, builder.WithPredicates(beyondConditions())).
 		WithOptions(controller.Options{
 			SkipNameValidation: k.Controller.SkipNameValidation,
 			RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMax),

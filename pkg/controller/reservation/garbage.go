@@ -217,7 +217,7 @@ func (c *garbageCollector) exhume(ctx context.Context, l *listing) error {
 		if why == "" {
 			continue
 		}
-		if err := c.remove(ctx, tombstone); err != nil {
+		if err := c.removeTombstone(ctx, tombstone); err != nil {
 			return err
 		}
 		delete(c.absent, key)

@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -39,22 +41,26 @@ func (r *quarantineReconciler) Reconcile(ctx context.Context, request reconcile.
 	if tombstone.Status.Phase != v1alpha1.PhaseQuarantined {
 		return r.unfinished(ctx, tombstone)
 	}
-	heir, err := r.heir(ctx, tombstone)
+	heirs, err := r.heirs(ctx, tombstone)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if heir != "" {
-		log.FromContext(ctx).Info("The shoot is back, the tombstone goes", "prefix", tombstone.Status.Allocated, "reservation", heir)
-		return reconcile.Result{}, r.remove(ctx, tombstone)
-	}
 	until := tombstone.Status.QuarantinedUntil
-	if until == nil {
+	switch reservation.Judge(r.now(), ptr.Deref(until, metav1.Time{}).Time, heirs...) {
+	case reservation.Vanish:
+		log.FromContext(ctx).Info("The shoot is back, the tombstone goes", "prefix", tombstone.Status.Allocated)
+		return reconcile.Result{}, r.removeTombstone(ctx, tombstone)
+	case reservation.End:
+		return result(r.end(ctx, tombstone))
+	case reservation.Stay:
+	}
+	switch {
+	case until == nil:
 		return reconcile.Result{}, nil // until somebody deletes it
+	case until.After(r.now()):
+		return reconcile.Result{RequeueAfter: until.Sub(r.now())}, nil
 	}
-	if left := until.Sub(r.now()); left > 0 {
-		return reconcile.Result{RequeueAfter: left}, nil
-	}
-	return result(r.end(ctx, tombstone))
+	return reconcile.Result{RequeueAfter: waitAgain}, nil // its heirs wake it earlier
 }
 
 // unfinished is a tombstone without a status. Usually that is about to be written; if it is not, whoever made it died, and the
@@ -64,16 +70,17 @@ func (r *quarantineReconciler) unfinished(ctx context.Context, tombstone *v1alph
 		return reconcile.Result{RequeueAfter: left}, nil
 	}
 	// Not if its status comes in between.
-	exactly := client.Preconditions{UID: &tombstone.UID, ResourceVersion: &tombstone.ResourceVersion}
-	return reconcile.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, tombstone, exactly))
+	return reconcile.Result{}, r.removeTombstone(ctx, tombstone)
 }
 
-// heir is the living reservation that holds what the tombstone stands for: a shoot that migrated away and came back.
-func (r *quarantineReconciler) heir(ctx context.Context, tombstone *v1alpha1.PrefixReservation) (string, error) {
+// heirs are the phases of the living reservations for the same range of the same shoot, of whatever attempt: of a shoot that moved
+// away and came back, or of one whose reservation was deleted before it was bound.
+func (r *quarantineReconciler) heirs(ctx context.Context, tombstone *v1alpha1.PrefixReservation) ([]reservation.Phase, error) {
 	list := &v1alpha1.PrefixReservationList{}
 	if err := r.client.List(ctx, list, client.MatchingFields{holderField: holderOf(tombstone).Key()}); err != nil {
-		return "", fmt.Errorf("listing the PrefixReservations of %s: %w", holderOf(tombstone).Key(), err)
+		return nil, fmt.Errorf("listing the PrefixReservations of %s: %w", holderOf(tombstone).Key(), err)
 	}
+	var heirs []reservation.Phase
 	for i := range list.Items {
 		other := &list.Items[i]
 		if other.Namespace == r.Namespace {
@@ -83,15 +90,30 @@ func (r *quarantineReconciler) heir(ctx context.Context, tombstone *v1alpha1.Pre
 			if apierrors.IsNotFound(err) {
 				continue
 			}
-			return "", fmt.Errorf("reading PrefixReservation %s: %w", client.ObjectKeyFromObject(other), err)
+			return nil, fmt.Errorf("reading PrefixReservation %s: %w", client.ObjectKeyFromObject(other), err)
 		}
-		// A reservation that is marked, or without the finalizer, is what a migration leaves behind: it holds nothing.
+		// One that is marked, or without the finalizer, is what a migration leaves behind: it holds nothing.
 		_, moved := other.Annotations[annotationMoved]
-		if hasFinalizer(other) && !moved && other.Status.Phase != v1alpha1.PhaseReleasing && ownerOf(other) == ownerOf(tombstone) {
-			return client.ObjectKeyFromObject(other).String(), nil
+		if hasFinalizer(other) && !moved && holderOf(other) == holderOf(tombstone) {
+			heirs = append(heirs, reservation.Phase(other.Status.Phase))
 		}
 	}
-	return "", nil
+	return heirs, nil
+}
+
+// tombstonesOf the range of the shoot that the reservation is for, as the cache knows them. One that it does not know yet comes by
+// itself.
+func (k *kit) tombstonesOf(ctx context.Context, res *v1alpha1.PrefixReservation) []reconcile.Request {
+	list := &v1alpha1.PrefixReservationList{}
+	if err := k.client.List(ctx, list, client.InNamespace(k.Namespace), client.MatchingFields{holderField: holderOf(res).Key()}); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot find the tombstones of a reservation", "reservation", client.ObjectKeyFromObject(res))
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
 }
 
 func (r *quarantineReconciler) end(ctx context.Context, tombstone *v1alpha1.PrefixReservation) error {
@@ -112,5 +134,5 @@ func (r *quarantineReconciler) end(ctx context.Context, tombstone *v1alpha1.Pref
 		}
 	}
 	log.FromContext(ctx).Info("The quarantine is over", "prefix", tombstone.Status.Allocated, "shoot", tombstone.Spec.Owner.Shoot)
-	return r.remove(ctx, tombstone)
+	return r.removeTombstone(ctx, tombstone)
 }

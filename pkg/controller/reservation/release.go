@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -92,8 +93,8 @@ func (k *kit) reportRelease(ctx context.Context, object *v1alpha1.PrefixReservat
 	return nil
 }
 
-// bury makes the tombstone of a reservation. It is made once; a second call leaves the time of the first. It bears no finalizer:
-// what keeps the prefix is the backend's entry, and when a seed is taken down the namespace has to go although nobody is left to
+// bury makes the tombstone of a reservation. A second call begins its time anew, and makes another version of it: whoever is about to
+// delete what it was, because its owner was back, must not. It bears no finalizer: what keeps the prefix is the backend's entry, and when a seed is taken down the namespace has to go although nobody is left to
 // take a finalizer away. Whose tombstone is gone has no owner any more, and the garbage collector frees it.
 func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, record reservation.Record, until *metav1.Time, why string) error {
 	tombstone := &v1alpha1.PrefixReservation{
@@ -108,18 +109,13 @@ func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, reco
 			return fmt.Errorf("reading the tombstone: %w", err)
 		}
 	}
-	before := tombstone.Status.DeepCopy()
 	conditions := tombstone.Status.Conditions
 	tombstone.Status = *object.Status.DeepCopy()
 	tombstone.Status.ID, tombstone.Status.Allocated = record.ID, record.Prefix.String()
 	tombstone.Status.Phase, tombstone.Status.Conditions, tombstone.Status.QuarantinedUntil = v1alpha1.PhaseQuarantined, conditions, until
-	if until != nil && before.QuarantinedUntil != nil {
-		tombstone.Status.QuarantinedUntil = before.QuarantinedUntil
-	}
+	// A write that changes nothing would leave the version: the transition is that into this rest.
+	meta.RemoveStatusCondition(&tombstone.Status.Conditions, v1alpha1.ConditionBound)
 	setBound(tombstone, metav1.ConditionFalse, "Quarantined", why)
-	if equality.Semantic.DeepEqual(*before, tombstone.Status) {
-		return nil
-	}
 	if err := k.client.Status().Update(ctx, tombstone); err != nil {
 		return fmt.Errorf("writing the tombstone: %w", err)
 	}
@@ -131,6 +127,15 @@ const tombstonePrefix = "released-"
 
 func tombstoneName(object *v1alpha1.PrefixReservation) string {
 	return tombstonePrefix + ownerOf(object).Hash()
+}
+
+// removeTombstone deletes this very tombstone, if it is still as it was read: the shoot may have left again meanwhile.
+func (k *kit) removeTombstone(ctx context.Context, tombstone *v1alpha1.PrefixReservation) error {
+	exactly := client.Preconditions{UID: &tombstone.UID, ResourceVersion: &tombstone.ResourceVersion}
+	if err := k.client.Delete(ctx, tombstone, exactly); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting the tombstone: %w", err)
+	}
+	return nil
 }
 
 // remove deletes the object and takes its finalizer away.

@@ -78,8 +78,9 @@ func prefixRoutes(index int) ([]prefixRoute, error) {
 }
 
 func readRoute(message []byte, index int) (r prefixRoute, ok bool, err error) {
-	if len(message) < unix.SizeofRtMsg {
-		return r, false, fmt.Errorf("a route of %d bytes: want at least %d", len(message), unix.SizeofRtMsg)
+	// The kernel pads to four bytes; the library relies on it.
+	if len(message) < unix.SizeofRtMsg || len(message)%4 != 0 {
+		return r, false, fmt.Errorf("a route of %d bytes: want at least %d, and a multiple of 4", len(message), unix.SizeofRtMsg)
 	}
 	head := nl.DeserializeRtMsg(message)
 	if head.Type != unix.RTN_UNICAST || head.Table != unix.RT_TABLE_MAIN || head.Flags&unix.RTM_F_CLONED != 0 ||
@@ -160,9 +161,12 @@ func (s *Source) listen(socket *nl.NetlinkSocket, changes chan<- struct{}) {
 	for s.ctx.Err() == nil {
 		closeOnStop := context.AfterFunc(s.ctx, socket.Close)
 		for {
-			messages, _, err := socket.Receive()
+			messages, from, err := socket.Receive()
 			if err != nil {
 				break
+			}
+			if from.Pid != nl.PidKernel {
+				continue // somebody pretends
 			}
 			for _, m := range messages {
 				if concerns(m.Header.Type, m.Data) {

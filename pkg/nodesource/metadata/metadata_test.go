@@ -136,7 +136,7 @@ func TestAnswers(t *testing.T) {
 		{
 			name: "a mask with holes", provider: metadata.OpenStack,
 			answers: map[string]string{openstackPath: `{"networks":[{"type":"ipv6","ip_address":"2001:db8::5","netmask":"ffff:0:ffff::"}]}`},
-			err:     `networks[0]: netmask "ffff:0:ffff::": want one as in ffff:ffff:ffff:ffff::`,
+			err:     `networks[0]: netmask "ffff:0:ffff::": want one as in ffff:ffff:ffff:ffff:: (/64)`,
 		},
 		{
 			name: "a server", provider: metadata.Hetzner, want: "2a01:4f8:c17:1234::/64",

@@ -84,7 +84,7 @@ func (n openstackNetwork) prefix() (netip.Prefix, error) {
 			}
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("netmask %.64q: want one as in ffff:ffff:ffff:ffff::", n.Netmask)
+	return netip.Prefix{}, fmt.Errorf("netmask %.64q: want one as in ffff:ffff:ffff:ffff:: (/64)", n.Netmask)
 }
 
 var ones = prefix.Last(netip.MustParsePrefix("::/0"))

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodesource"
 )
@@ -21,7 +21,7 @@ const soon = 30 * time.Second
 // Run the suite on a source that gives, or will soon give, at least one prefix. change makes it give another one.
 func Run(t *testing.T, source nodesource.Source, change func()) {
 	t.Helper()
-	g, ctx := NewWithT(t), context.Background()
+	g, ctx := gomega.NewWithT(t), context.Background()
 	ask := func() []nodesource.Prefix {
 		ps, err := source.Prefixes(ctx)
 		if err != nil {
@@ -29,33 +29,33 @@ func Run(t *testing.T, source nodesource.Source, change func()) {
 		}
 		return ps
 	}
-	g.Eventually(ask).WithTimeout(soon).ShouldNot(BeEmpty(), "it gives a prefix")
+	g.Eventually(ask).WithTimeout(soon).ShouldNot(gomega.BeEmpty(), "it gives a prefix")
 	first := ask()
 	for _, p := range first {
-		g.Expect(nodesource.Rule{}.Check(p.Prefix)).To(Succeed())
-		g.Expect(p.Origin).NotTo(BeEmpty(), "people want to know where it is from")
+		g.Expect(nodesource.Rule{}.Check(p.Prefix)).To(gomega.Succeed())
+		g.Expect(p.Origin).NotTo(gomega.BeEmpty(), "people want to know where it is from")
 		if !p.ValidUntil.IsZero() {
-			g.Expect(p.ValidUntil).To(BeTemporally(">", time.Now()), "what has ended is not given")
+			g.Expect(p.ValidUntil).To(gomega.BeTemporally(">", time.Now()), "what has ended is not given")
 		}
 	}
-	g.Expect(nodesource.Sort(slices.Clone(first))).To(Equal(first), "sorted, and none twice")
+	g.Expect(nodesource.Sort(slices.Clone(first))).To(gomega.Equal(first), "sorted, and none twice")
 
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	_, err := source.Prefixes(gone)
-	g.Expect(err).To(HaveOccurred(), "a context that has ended is heeded")
+	g.Expect(err).To(gomega.HaveOccurred(), "a context that has ended is heeded")
 
-	g.Expect(source.Changed()).To(Equal(source.Changed()), "always the same channel")
+	g.Expect(source.Changed()).To(gomega.Equal(source.Changed()), "always the same channel")
 	ask() // after the error above, any answer is news
 	drain(source.Changed())
 	change()
-	g.Eventually(source.Changed()).WithTimeout(soon).Should(Receive(), "a change is told")
-	g.Eventually(func() bool { return nodesource.Same(ask(), first) }).WithTimeout(soon).Should(BeFalse(), "and to be seen")
+	g.Eventually(source.Changed()).WithTimeout(soon).Should(gomega.Receive(), "a change is told")
+	g.Eventually(func() bool { return nodesource.Same(ask(), first) }).WithTimeout(soon).Should(gomega.BeFalse(), "and to be seen")
 
-	g.Expect(source.Close(ctx)).To(Succeed())
-	g.Expect(source.Close(ctx)).To(Succeed(), "again")
+	g.Expect(source.Close(ctx)).To(gomega.Succeed())
+	g.Expect(source.Close(ctx)).To(gomega.Succeed(), "again")
 	_, err = source.Prefixes(ctx)
-	g.Expect(err).To(MatchError(nodesource.ErrClosed))
+	g.Expect(err).To(gomega.MatchError(nodesource.ErrClosed))
 }
 
 func drain(changed <-chan struct{}) {

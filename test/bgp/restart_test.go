@@ -5,6 +5,7 @@
 package bgp_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,58 @@ func TestARestartLosesNoRoute(t *testing.T) {
 			l.Expect(l.router.routes("2001:db8:2::/80")).NotTo(BeEmpty())
 		})
 	}
+}
+
+// Two routers, and one of them can be reached only when the other one has told all that it knows: neither loses a route.
+func TestARestartWithTwoRoutersLosesNoRoute(t *testing.T) {
+	l := newLab(t, helper, "")
+	late := newSpace(t, "late")
+	linkNamed(l.node, late, "eth1", "eth0", []string{"2001:db8:9::2/64"}, []string{"2001:db8:9::1/64"})
+	second := bird(t, late, "192.0.2.9", `
+protocol bgp node {
+  local as 65009;
+  neighbor 2001:db8:9::2 as 65001;
+  passive; `+helper+`
+  ipv6 { import all; export none; };
+}
+`)
+	d := restarting("2001:db8:2::/80")
+	d.Peers = append(d.Peers, tor())
+	d.Peers[1].Address, d.Peers[1].ASN = netip.MustParseAddr("2001:db8:9::1"), 65009
+	l.speaker.apply(d)
+	both := func() string { return l.router.routes("2001:db8:2::/80") + second.routes("2001:db8:2::/80") }
+	l.Eventually(both).WithTimeout(soon).Should(And(ContainSubstring("2001:db8:1::2"), ContainSubstring("2001:db8:9::2")))
+	first, other := follow(t, l.router.space), follow(t, late)
+
+	l.speaker.kill()
+	l.Eventually(func() string { return second.ask("show", "protocols", "node") }).WithTimeout(soon).ShouldNot(ContainSubstring("Established"))
+	late.run("nft", "add table inet late; add chain inet late in { type filter hook input priority 0; }; add rule inet late in tcp dport 179 drop")
+	l.speaker = start(t, l.node, "restarting")
+	l.speaker.apply(d)
+	l.established()
+	l.Eventually(func() string { return l.router.ask("show", "protocols", "all", "node") }).WithTimeout(soon).
+		Should(MatchRegexp(`Import updates:\s+[1-9]`))
+	late.run("nft", "delete", "table", "inet", "late")
+	l.Eventually(func() string { return second.ask("show", "protocols", "all", "node") }).WithTimeout(soon).
+		Should(MatchRegexp(`Import updates:\s+[1-9]`))
+	l.Consistently(both).WithTimeout(time.Second).Should(And(ContainSubstring("2001:db8:1::2"), ContainSubstring("2001:db8:9::2")))
+	l.Expect(first()).NotTo(ContainSubstring("Deleted"), "what happened in the first router's kernel")
+	l.Expect(other()).NotTo(ContainSubstring("Deleted"), "what happened in the second router's kernel")
+}
+
+// The connection breaks, and nobody restarts.
+func TestABrokenConnectionLosesNoRoute(t *testing.T) {
+	l := newLab(t, helper, "")
+	l.speaker.apply(restarting("2001:db8:2::/80"))
+	l.Eventually(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(soon).ShouldNot(BeEmpty())
+	monitor := follow(t, l.router.space)
+	l.node.run("ss", "-K", "dport", "=", "179")
+	l.Eventually(l.flaps).WithTimeout(soon).Should(BeEquivalentTo(1))
+	l.established()
+	l.Eventually(func() string { return l.router.ask("show", "protocols", "all", "node") }).WithTimeout(soon).
+		Should(MatchRegexp(`Import updates:\s+[1-9]`))
+	l.Consistently(func() string { return l.router.routes("2001:db8:2::/80") }).WithTimeout(time.Second).ShouldNot(BeEmpty())
+	l.Expect(monitor()).NotTo(ContainSubstring("Deleted"), "what happened in the router's kernel")
 }
 
 // Whoever is away for longer than it said has lost its routes, and gets them back.

@@ -21,8 +21,8 @@ import (
 type history struct {
 	mu       sync.Mutex
 	sessions map[string]*past
-	// changed is called when a session has come up or gone down.
-	changed func()
+	// changed is called when a session has come up or gone down, rearm when peers may have to be told of a restart (see Speaker.rearm).
+	changed, rearm func()
 }
 
 // past of a session.
@@ -30,12 +30,14 @@ type past struct {
 	since  time.Time
 	ends   uint64
 	reason string
+	// broken: the connection ended without a word, so that the peer may keep our routes.
+	broken bool
 	// unprotected is why the socket that listens does not ask the peer for its password, if so.
 	unprotected error
 }
 
-func newHistory(changed func()) *history {
-	return &history{sessions: map[string]*past{}, changed: changed}
+func newHistory(changed, rearm func()) *history {
+	return &history{sessions: map[string]*past{}, changed: changed, rearm: rearm}
 }
 
 // begin following a peer.
@@ -64,6 +66,10 @@ func (h *history) of(peer string) past {
 
 // message of GoBGP's log.
 func (h *history) message(msg string, fields log.Fields) {
+	if msg == "sync finished" {
+		h.rearm()
+		return
+	}
 	peer, ok := fields["Key"].(string)
 	if !ok {
 		return
@@ -80,6 +86,9 @@ func (h *history) message(msg string, fields log.Fields) {
 	case "Peer Down":
 		p.since, p.reason = time.Now(), endOf(fields["Reason"], p.reason)
 		p.ends++
+		if p.broken = fields["Reason"] == graceful; p.broken {
+			h.rearm()
+		}
 	case "sent notification":
 		p.reason = "this node ended the session: " + notificationOf(fields)
 		return
@@ -98,6 +107,9 @@ func (h *history) message(msg string, fields log.Fields) {
 	h.changed()
 }
 
+// graceful is GoBGP's reason for an end without a word, where both ends do graceful restart.
+const graceful = "graceful-restart"
+
 // endOf an established session, in words. A notification has been told of just before.
 func endOf(reason any, before string) string {
 	text := fmt.Sprint(reason)
@@ -108,7 +120,7 @@ func endOf(reason any, before string) string {
 		return "nothing was heard of the peer for the hold time"
 	case text == "read-failed", text == "write-failed":
 		return "the connection was closed or broke"
-	case text == "graceful-restart":
+	case text == graceful:
 		return "the connection was closed or broke; the peer may be restarting"
 	case text == "dying":
 		return "this node ended the session: it is to be another one, or none"

@@ -69,7 +69,7 @@ func New(options Options) *Speaker {
 	}
 	options.LimitRetry = cmp.Or(options.LimitRetry, limitRetry)
 	s := &Speaker{options: options, changed: make(chan struct{}, 1), born: time.Now(), paths: map[string]*api.Path{}}
-	s.history = newHistory(s.wake)
+	s.history = newHistory(s.wake, func() { go s.rearm() })
 	return s
 }
 

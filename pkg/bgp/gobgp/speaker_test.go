@@ -56,7 +56,7 @@ func TestReasons(t *testing.T) {
 		{"of no interest", "Add a peer configuration", log.Fields{}, "", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHistory(func() {})
+			h := newHistory(func() {}, func() {})
 			h.begin(peer)
 			tc.fields["Key"] = peer
 			h.message(tc.message, tc.fields)
@@ -67,7 +67,7 @@ func TestReasons(t *testing.T) {
 			NewWithT(t).Expect(h.of(peer)).To(Equal(past{}), "a peer that is gone is not followed")
 		})
 	}
-	h := newHistory(func() {})
+	h := newHistory(func() {}, func() {})
 	h.begin(peer)
 	h.message("received notification", log.Fields{"Key": peer, "Code": uint8(6), "Subcode": uint8(4)})
 	h.message("Peer Down", log.Fields{"Key": peer, "Reason": "notification-received code 6(cease) subcode 4(administrative reset)"})

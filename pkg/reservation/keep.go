@@ -22,7 +22,10 @@ func (p *Protocol) Keep(ctx context.Context, record Record) error {
 		return Errorf(Invalid, "only what is bound can be kept: the reservation is %s", record.Phase)
 	}
 	found, err := p.held(ctx, record)
-	if err != nil {
+	switch {
+	case KindOf(err) == Invalid:
+		return Errorf(Retry, "%w", err) // a pool that is gone, or misspelt: that tells nothing of this prefix
+	case err != nil:
 		return err
 	}
 	a, ok := recorded(found, record.Prefix)

@@ -29,6 +29,16 @@ func TestKeepOnlyLooksIfNothingIsAmiss(t *testing.T) {
 	b.Expect(b.protocol().Keep(t.Context(), reservation.Record{Phase: reservation.Allocating})).To(MatchError("only what is bound can be kept: the reservation is Allocating"))
 }
 
+// A pool that was misspelt, or that is gone, makes every look fail. No prefix is lost for that, and nobody need be woken.
+func TestKeepTakesAWrongPoolForNoLoss(t *testing.T) {
+	b := newBench(t)
+	b.Expect(b.run(t.Context(), request)).To(Succeed())
+	b.backend.Inject(fake.Lookup, fake.Fault{Err: reservation.Errorf(reservation.Invalid, "there is no pool x")})
+	err := b.protocol().Keep(t.Context(), b.journal.record)
+	b.Expect(reservation.KindOf(err)).To(Equal(reservation.Retry))
+	b.Expect(err).To(MatchError(ContainSubstring("there is no pool x")))
+}
+
 // A request that was late, or another process: what is held beside the bound one goes.
 func TestKeepFreesWhatCameLate(t *testing.T) {
 	b := newBench(t)

@@ -119,7 +119,7 @@ func (st *story) intent() []string {
 }
 
 func (st *story) ownership() []string {
-	owner := ownerOf(st.PrefixReservation)
+	owner := infrastructure.OwnerOf(st.PrefixReservation)
 	return []string{
 		owner.Key() + " is the mark in the backend's descriptions,",
 		owner.Hash() + " its hash in names, tags and tokens, where a key does not fit.",
@@ -229,7 +229,7 @@ func (st *story) awaits() []string {
 	phase := st.Status.Phase
 	switch {
 	case phase == v1alpha1.PhaseBound:
-		if heldIs := condition(st.PrefixReservation, "Held"); heldIs != nil && heldIs.Status == metav1.ConditionFalse {
+		if heldIs := condition(st.PrefixReservation, v1alpha1.ConditionHeld); heldIs != nil && heldIs.Status == metav1.ConditionFalse {
 			return []string{"A person: the backend does not hold the prefix any more, and it is published."}
 		}
 		return []string{"Nothing."}

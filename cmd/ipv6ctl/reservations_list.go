@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
 
 // listing is what the flags of list say.
@@ -120,7 +121,7 @@ type entry struct {
 }
 
 func entryOf(r *v1alpha1.PrefixReservation) entry {
-	owner := ownerOf(r)
+	owner := infrastructure.OwnerOf(r)
 	e := entry{
 		Namespace: r.Namespace, Name: r.Name, Shoot: r.Spec.Owner.Shoot, ShootUID: r.Spec.Owner.ShootUID,
 		Range: string(r.Spec.Range), Family: string(r.Spec.Family), Scope: string(r.Spec.Scope),

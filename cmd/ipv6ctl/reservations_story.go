@@ -26,14 +26,8 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
 
-const (
-	// annotationMoved marks what a shoot leaves behind when it moves to another seed.
-	annotationMoved = "ipv6.networking.extensions.gardener.cloud/moved"
-	// backendAdopted is the backend of a range that the infrastructure provider brought.
-	backendAdopted = infrastructure.BackendAdopted
-	// tombstonePrefix begins the name of what remembers a released prefix.
-	tombstonePrefix = "released-"
-)
+// backendAdopted is the backend of a range that the infrastructure provider brought.
+const backendAdopted = infrastructure.BackendAdopted
 
 // story is a reservation and all around it that its fate depends on.
 type story struct {
@@ -73,7 +67,7 @@ func (s *seed) gather(ctx context.Context, key client.ObjectKey) (*story, error)
 		return nil, s.failed("listing the PrefixReservations", err)
 	}
 	for _, other := range all.Items {
-		if other.UID != st.UID && other.Spec.Owner.ShootUID == st.Spec.Owner.ShootUID && rangeOf(&other) == rangeOf(st.PrefixReservation) {
+		if other.UID != st.UID && other.Spec.Owner.ShootUID == st.Spec.Owner.ShootUID && infrastructure.NameOf(&other.Spec) == infrastructure.NameOf(&st.PrefixReservation.Spec) {
 			st.others = append(st.others, other)
 		}
 	}
@@ -133,37 +127,25 @@ func (st *story) former() bool {
 
 // tombstone tells whether the reservation only remembers what was released, or left behind.
 func (st *story) tombstone() bool {
-	return st.Status.Phase == v1alpha1.PhaseQuarantined || strings.HasPrefix(st.Name, tombstonePrefix)
+	return st.Status.Phase == v1alpha1.PhaseQuarantined || strings.HasPrefix(st.Name, v1alpha1.TombstonePrefix)
 }
 
 // heir is the living reservation that holds what a tombstone stands for; nil if there is none.
 func (st *story) heir() *v1alpha1.PrefixReservation {
 	for i := range st.others {
 		other := &st.others[i]
-		_, moved := other.Annotations[annotationMoved]
+		_, moved := other.Annotations[v1alpha1.AnnotationMoved]
 		if other.Namespace != st.Namespace && !moved && slices.Contains(other.Finalizers, v1alpha1.FinalizerReservation) &&
-			other.Status.Phase != v1alpha1.PhaseReleasing && ownerOf(other) == ownerOf(st.PrefixReservation) {
+			other.Status.Phase != v1alpha1.PhaseReleasing && infrastructure.OwnerOf(other) == infrastructure.OwnerOf(st.PrefixReservation) {
 			return other
 		}
 	}
 	return nil
 }
 
-// rangeOf is the name of the range in an owner's key.
-func rangeOf(r *v1alpha1.PrefixReservation) string {
-	return string(r.Spec.Range) + "-" + strings.ToLower(string(r.Spec.Family))
-}
-
-// ownerOf is by what the backends know it.
-func ownerOf(r *v1alpha1.PrefixReservation) reservation.Owner {
-	return reservation.Owner{
-		GardenID: r.Spec.Owner.GardenID, ShootUID: r.Spec.Owner.ShootUID, Range: rangeOf(r), Attempt: max(int(r.Status.Attempt), 1),
-	}
-}
-
 // phaseOf is the phase as people see it.
 func phaseOf(r *v1alpha1.PrefixReservation) string {
-	_, marked := r.Annotations[annotationMoved]
+	_, marked := r.Annotations[v1alpha1.AnnotationMoved]
 	if marked || r.Status.Phase == v1alpha1.PhaseQuarantined && r.Status.QuarantinedUntil == nil {
 		return phaseMoved
 	}

@@ -65,8 +65,12 @@ type accounts struct {
 	opened map[account]reservation.Reserver
 }
 
-// account names one in which a backend is open. The region counts: a shoot that is made again under its name may stand elsewhere.
-type account struct{ backend, namespace, region string }
+// account names one in which a backend is open. The region and the Secret count: a shoot that is made again under its name may stand
+// elsewhere.
+type account struct {
+	backend, namespace, region string
+	secret                     types.NamespacedName
+}
 
 func newAccounts(backends []reservation.Backend, live client.Reader) *accounts {
 	return &accounts{backends: backends, live: live, opened: map[account]reservation.Reserver{}}
@@ -95,7 +99,7 @@ func (a *accounts) offers() []reservation.Offer {
 func (a *accounts) open(b reservation.Backend, t tenant) (reservation.Reserver, error) {
 	key, who := account{backend: b.Backend}, reservation.Tenant{}
 	if b.PerShoot {
-		key.namespace, key.region = t.namespace, t.place.Region
+		key.namespace, key.region, key.secret = t.namespace, t.place.Region, t.secret
 		who = reservation.Tenant{Namespace: t.namespace, Region: t.place.Region, Credentials: SecretCredentials(a.live, t.secret)}
 	}
 	a.mu.Lock()

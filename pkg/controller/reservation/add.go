@@ -43,6 +43,14 @@ const (
 	retryFirst = 200 * time.Millisecond
 	retryMax   = 2 * time.Minute
 
+	// reconcileTimeout ends what waits for a silent service, so that the shoots of others get their turn.
+	reconcileTimeout = 3 * time.Minute
+	// lastWords is how much longer it may take then to write down why.
+	lastWords = 10 * time.Second
+
+	// forcedPatience is how long a service may be silent before a Shoot that is deleted by force goes without it.
+	forcedPatience = 10 * time.Minute
+
 	defaultGarbageInterval = 10 * time.Minute
 	defaultGarbageAge      = time.Hour
 	defaultKeepInterval    = 10 * time.Minute
@@ -83,6 +91,7 @@ func (o *Options) complete() error {
 	case o.Namespace == "":
 		return fmt.Errorf("%s: the extension's own namespace is not known", ControllerName)
 	}
+	o.Controller.ReconciliationTimeout = cmp.Or(o.Controller.ReconciliationTimeout, reconcileTimeout)
 	o.Garbage = cmp.Or(o.Garbage, GarbageOn)
 	o.GarbageInterval = cmp.Or(o.GarbageInterval, defaultGarbageInterval)
 	o.GarbageAge = cmp.Or(o.GarbageAge, defaultGarbageAge)
@@ -193,8 +202,10 @@ func (k *kit) addQuarantine(mgr manager.Manager) error {
 		Named(QuarantineControllerName).
 		Watches(&v1alpha1.PrefixReservation{}, tombstones, builder.WithPredicates(beyondConditions())).
 		WithOptions(controller.Options{
-			SkipNameValidation: k.Controller.SkipNameValidation,
-			RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMax),
+			SkipNameValidation:      k.Controller.SkipNameValidation,
+			MaxConcurrentReconciles: k.Controller.MaxConcurrentReconciles,
+			ReconciliationTimeout:   k.Controller.ReconciliationTimeout,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMax),
 		}).
 		Complete(&quarantineReconciler{kit: k})
 }

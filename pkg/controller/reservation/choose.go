@@ -14,6 +14,7 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
 
 // backend is one that was opened for a shoot.
@@ -111,7 +112,7 @@ func (k *kit) holder(ctx context.Context, t tenant, object *v1alpha1.PrefixReser
 		if err != nil {
 			return backend{}, false, err
 		}
-		held, err := opened.reserver.Lookup(ctx, ownerOf(object))
+		held, err := opened.reserver.Lookup(ctx, infrastructure.OwnerOf(object))
 		if err != nil {
 			return backend{}, false, fmt.Errorf("looking up what %s holds: %w", b.Backend, err)
 		}

@@ -5,6 +5,7 @@
 package reservation
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -39,9 +40,8 @@ type sighting struct {
 
 func sightingOf(a reservation.Allocation) sighting { return sighting{a.Owner, a.ID, a.Prefix.String()} }
 
-// crowd opens one account for each set of credentials that the shoots have which hold something in the backend. It is nil if there
-// are none.
-func (k *kit) crowd(ctx context.Context, b reservation.Backend) (*crowd, error) {
+// tenantsOf are the shoots that hold something in the backend, in the order of their namespaces.
+func (k *kit) tenantsOf(ctx context.Context, b reservation.Backend) ([]tenant, error) {
 	list := &v1alpha1.PrefixReservationList{}
 	if err := k.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing the PrefixReservations of the seed: %w", err)
@@ -56,9 +56,18 @@ func (k *kit) crowd(ctx context.Context, b reservation.Backend) (*crowd, error) 
 		t.place.Region = r.Annotations[annotationRegion]
 		tenants[r.Namespace] = t
 	}
+	return slices.SortedFunc(maps.Values(tenants), func(a, b tenant) int { return cmp.Compare(a.namespace, b.namespace) }), nil
+}
+
+// crowd opens one account for each set of credentials that the shoots have which hold something in the backend. It is nil if there
+// are none.
+func (k *kit) crowd(ctx context.Context, b reservation.Backend) (*crowd, error) {
+	tenants, err := k.tenantsOf(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	all, seen := &crowd{}, map[[sha256.Size]byte]bool{}
-	for _, namespace := range slices.Sorted(maps.Keys(tenants)) {
-		t := tenants[namespace]
+	for _, t := range tenants {
 		data, err := SecretCredentials(k.live, t.secret)(ctx)
 		if err != nil {
 			continue // its own reconciliation says so
@@ -67,7 +76,9 @@ func (k *kit) crowd(ctx context.Context, b reservation.Backend) (*crowd, error) 
 			seen[sum] = true
 			reserver, err := k.accounts.open(b, t)
 			if err != nil {
-				return nil, err
+				// One tenant must not keep the garbage of all others.
+				log.FromContext(ctx).Error(err, "An account cannot be opened", "backend", b.Backend, "namespace", t.namespace)
+				continue
 			}
 			all.Reserver, all.accounts = reserver, append(all.accounts, reserver)
 		}

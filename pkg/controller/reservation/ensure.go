@@ -135,7 +135,7 @@ func (r *shootReconciler) newReservation(g *gathered, t tenant, request plan.Req
 			},
 		},
 	}
-	wanted.Name = nameOf(&wanted.Spec)
+	wanted.Name = infrastructure.NameOf(&wanted.Spec)
 	if request.Scope == plan.Global {
 		var err error
 		if wanted.Spec.Backend, wanted.Spec.Pool, err = shootplan.IPAM(shoot); err != nil {
@@ -183,7 +183,7 @@ func (r *shootReconciler) drive(ctx context.Context, g *gathered, t tenant, p pl
 
 func (k *kit) protocol(reserver reservation.Reserver, object *v1alpha1.PrefixReservation) *reservation.Protocol {
 	return &reservation.Protocol{
-		Reserver: reserver, Journal: &journal{k, object}, Owner: ownerOf(object), Seed: k.Config.SeedName, Failpoint: k.Failpoint,
+		Reserver: reserver, Journal: &journal{k, object}, Owner: infrastructure.OwnerOf(object), Seed: k.Config.SeedName, Failpoint: k.Failpoint,
 	}
 }
 
@@ -197,11 +197,11 @@ func (r *shootReconciler) requestOf(g *gathered, p plan.Plan, object *v1alpha1.P
 
 // regain takes the reservation of a shoot that came back under control again: its finalizer was dropped when it left.
 func (r *shootReconciler) regain(ctx context.Context, object *v1alpha1.PrefixReservation) error {
-	_, moved := object.Annotations[annotationMoved]
+	_, moved := object.Annotations[v1alpha1.AnnotationMoved]
 	if hasFinalizer(object) && !moved || object.DeletionTimestamp != nil {
 		return nil
 	}
-	delete(object.Annotations, annotationMoved)
+	delete(object.Annotations, v1alpha1.AnnotationMoved)
 	controllerutil.AddFinalizer(object, v1alpha1.FinalizerReservation)
 	if err := r.client.Update(ctx, object); err != nil {
 		return fmt.Errorf("adding the finalizer: %w", err)
@@ -225,6 +225,8 @@ func (r *shootReconciler) report(ctx context.Context, g *gathered, object *v1alp
 	if equality.Semantic.DeepEqual(next.Status, object.Status) {
 		return nil
 	}
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	if err := r.client.Status().Update(ctx, next); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return nil // somebody else got on; the next run sees

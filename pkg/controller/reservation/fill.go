@@ -65,11 +65,19 @@ func (f *fill) someAccount(ctx context.Context, b reservation.Backend) (reservat
 	if !b.PerShoot {
 		return f.accounts.open(b, tenant{})
 	}
-	all, err := f.crowd(ctx, b)
-	if err != nil || all == nil {
+	tenants, err := f.tenantsOf(ctx, b)
+	if err != nil {
 		return nil, err
 	}
-	return all.accounts[0], nil
+	for _, t := range tenants {
+		if _, err := SecretCredentials(f.live, t.secret)(ctx); err != nil {
+			continue // its own reconciliation says so
+		}
+		if reserver, err := f.accounts.open(b, t); err == nil {
+			return reserver, nil
+		}
+	}
+	return nil, nil
 }
 
 // latest are the figures by backend.

@@ -6,6 +6,7 @@ package reservation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
 
 // GarbageMode says what becomes of prefixes that nobody wants.
@@ -32,6 +34,10 @@ const (
 
 // listPage is how many objects are read from the API server at a time.
 const listPage = 500
+
+// listTimeout is how long a backend may take to list all that it holds, in however many accounts: what it has not shown by then is
+// left alone, and the garbage of the other backends is not.
+const listTimeout = 5 * time.Minute
 
 // garbageCollector frees what backends hold for owners that are no more (reservation.Sweeper decides what that is), and removes
 // the tombstones of shoots whose new seed has taken their prefixes over.
@@ -77,13 +83,15 @@ func (c *garbageCollector) Start(ctx context.Context) error {
 
 func (c *garbageCollector) sweep(ctx context.Context) error {
 	var (
+		errs     []error
 		held     []reservation.Reserver
 		listings []*listing
 	)
 	for _, b := range c.accounts.backends {
 		reserver, err := c.everywhere(ctx, b)
 		if err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		if reserver == nil {
 			continue // no shoot whose credentials could be used
@@ -98,7 +106,7 @@ func (c *garbageCollector) sweep(ctx context.Context) error {
 			log.FromContext(ctx).Error(buried, "Cannot remove tombstones of shoots that have moved", "backend", l.Name())
 		}
 	}
-	return err
+	return errors.Join(append(errs, err)...)
 }
 
 // everywhere is the backend in all accounts that there are.
@@ -139,7 +147,7 @@ func (c *garbageCollector) tell(ctx context.Context, report reservation.Report) 
 // remains stand for a reservation that is no more. Each has a name of its own, or its event would be counted to another's.
 func remains(namespace string, owner reservation.Owner) *corev1.ObjectReference {
 	return &corev1.ObjectReference{
-		APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "PrefixReservation", Namespace: namespace, Name: tombstonePrefix + owner.Hash(),
+		APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "PrefixReservation", Namespace: namespace, Name: v1alpha1.TombstonePrefix + owner.Hash(),
 	}
 }
 
@@ -158,7 +166,7 @@ func (c *garbageCollector) wanted(ctx context.Context) (map[reservation.Owner]bo
 			owner := holderOf(r)
 			sure := r.Status.Phase == v1alpha1.PhaseBound || r.Status.Phase == v1alpha1.PhaseQuarantined
 			if sure && r.Status.Backend != backendAdopted {
-				owner = ownerOf(r)
+				owner = infrastructure.OwnerOf(r)
 			}
 			wanted[owner] = true
 		}
@@ -177,6 +185,8 @@ type listing struct {
 
 // List as the Reserver does it.
 func (l *listing) List(ctx context.Context, gardenID string) ([]reservation.Allocation, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	all, err := l.Reserver.List(ctx, gardenID)
 	if err == nil {
 		l.listed = map[reservation.Owner][]reservation.Allocation{}
@@ -204,7 +214,7 @@ func (c *garbageCollector) exhume(ctx context.Context, l *listing) error {
 		}
 		key := client.ObjectKeyFromObject(tombstone)
 		why := ""
-		switch held := l.listed[ownerOf(tombstone)]; {
+		switch held := l.listed[infrastructure.OwnerOf(tombstone)]; {
 		case len(held) > 0 && allElsewhere(held, c.Config.SeedName):
 			why = "another seed holds the prefix: " + held[0].Seed
 		case len(held) > 0 || l.backend.PerShoot:

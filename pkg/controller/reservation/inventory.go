@@ -21,6 +21,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
 
 // inventory is what the seed's PrefixReservations hold, kept up to date by their watch, so that neither a new prefix nor a scrape of
@@ -94,7 +95,7 @@ func (i *inventory) put(obj any) {
 	next := item{
 		uid: r.UID, holder: holderOf(r), standing: standing{string(phase), string(r.Spec.Range), r.Status.Backend},
 		moved: phase == v1alpha1.PhaseQuarantined && r.Status.QuarantinedUntil == nil,
-		lost:  phase == v1alpha1.PhaseBound && meta.IsStatusConditionFalse(r.Status.Conditions, ConditionHeld),
+		lost:  phase == v1alpha1.PhaseBound && meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionHeld),
 	}
 	if allocated, err := netip.ParsePrefix(r.Status.Allocated); err == nil {
 		next.prefix = allocated.Masked()
@@ -196,7 +197,7 @@ func (i *inventory) figures() figures {
 // holderOf a reservation is its owner without the attempt: two objects with the same one stand for the same range of the same
 // shoot, and one may be what is left of the other.
 func holderOf(r *v1alpha1.PrefixReservation) reservation.Owner {
-	owner := ownerOf(r)
+	owner := infrastructure.OwnerOf(r)
 	owner.Attempt = 0
 	return owner
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -98,18 +97,6 @@ func recordOf(r *v1alpha1.PrefixReservation) (reservation.Record, error) {
 		record.Prefix = allocated
 	}
 	return record, nil
-}
-
-// nameOf the reservation of a range and family, and the name of the range in the owner's key.
-func nameOf(spec *v1alpha1.PrefixReservationSpec) string {
-	return string(spec.Range) + "-" + strings.ToLower(string(spec.Family))
-}
-
-// ownerOf a reservation, as the backends record it, with the attempt that was last made.
-func ownerOf(r *v1alpha1.PrefixReservation) reservation.Owner {
-	return reservation.Owner{
-		GardenID: r.Spec.Owner.GardenID, ShootUID: r.Spec.Owner.ShootUID, Range: nameOf(&r.Spec), Attempt: max(int(r.Status.Attempt), 1),
-	}
 }
 
 func setBound(r *v1alpha1.PrefixReservation, status metav1.ConditionStatus, reason, message string) {

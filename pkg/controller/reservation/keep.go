@@ -24,9 +24,6 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
-// ConditionHeld is the type of the condition that tells whether the backend, asked again, still holds what is bound.
-const ConditionHeld = "Held"
-
 // Reasons of the condition Held, and of the events beside it.
 const (
 	reasonVerified = "Verified"
@@ -51,7 +48,7 @@ func (r *rounds) left(object *v1alpha1.PrefixReservation) time.Duration {
 	defer r.mu.Unlock()
 	due, known := r.due[object.UID]
 	if !known {
-		if !meta.IsStatusConditionTrue(object.Status.Conditions, ConditionHeld) {
+		if !meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionHeld) {
 			return 0
 		}
 		due = r.now().Add(rand.N(r.interval)) //nolint:gosec // spreads load
@@ -119,7 +116,7 @@ func (r *shootReconciler) verify(ctx context.Context, t tenant, b reservation.Ba
 	err = r.protocol(seen, object).Keep(ctx, record)
 	switch kind := reservation.KindOf(err); kind {
 	case "":
-		mended := seen.missing && meta.IsStatusConditionTrue(object.Status.Conditions, ConditionHeld)
+		mended := seen.missing && meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionHeld)
 		if !mended {
 			return r.setHeld(ctx, object, metav1.ConditionTrue, reasonVerified, fmt.Sprintf("%s holds %s", record.Backend, record.Prefix))
 		}
@@ -127,7 +124,7 @@ func (r *shootReconciler) verify(ctx context.Context, t tenant, b reservation.Ba
 		r.event(object, corev1.EventTypeWarning, reasonMended, "Verify", "%s did not hold %s any more; it does again", record.Backend, record.Prefix)
 		return nil
 	case reservation.Conflict, reservation.Invalid:
-		known := meta.FindStatusCondition(object.Status.Conditions, ConditionHeld)
+		known := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionHeld)
 		if known == nil || known.Reason != reasonLost {
 			prefixesLost.WithLabelValues(record.Backend, reasonLost).Inc()
 			r.event(object, corev1.EventTypeWarning, reasonLost, "Verify", "%v; it stays published, and a person has to act", err)
@@ -172,6 +169,8 @@ func (r *shootReconciler) setHeld(ctx context.Context, object *v1alpha1.PrefixRe
 	if equality.Semantic.DeepEqual(next.Status, object.Status) {
 		return nil
 	}
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	if err := r.client.Status().Update(ctx, next); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return nil // somebody else got on; the next run sees
@@ -184,6 +183,6 @@ func (r *shootReconciler) setHeld(ctx context.Context, object *v1alpha1.PrefixRe
 
 func setHeld(r *v1alpha1.PrefixReservation, status metav1.ConditionStatus, reason, message string) {
 	meta.SetStatusCondition(&r.Status.Conditions, metav1.Condition{
-		Type: ConditionHeld, Status: status, Reason: reason, Message: message, ObservedGeneration: r.Generation,
+		Type: v1alpha1.ConditionHeld, Status: status, Reason: reason, Message: message, ObservedGeneration: r.Generation,
 	})
 }

@@ -16,10 +16,6 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
-// annotationMoved marks a reservation that is being let go, so that its tombstone is not taken for that of a shoot which came
-// back.
-const annotationMoved = "ipv6.networking.extensions.gardener.cloud/moved"
-
 // migrate lets go of the reservations without giving the prefixes back: the shoot lives on with them under another seed. What
 // this seed's backends hold stays held, and a tombstone without an end says so until the backend tells that the other seed has
 // taken the prefix over. Backends of this seed alone never tell: there, who knows that the shoot is gone from this world deletes
@@ -40,7 +36,7 @@ func (k *kit) letGo(ctx context.Context, t tenant, object *v1alpha1.PrefixReserv
 		return err
 	}
 	before := object.DeepCopy()
-	metav1.SetMetaDataAnnotation(&object.ObjectMeta, annotationMoved, "true")
+	metav1.SetMetaDataAnnotation(&object.ObjectMeta, v1alpha1.AnnotationMoved, "true")
 	if err := k.client.Patch(ctx, object, client.MergeFrom(before)); err != nil {
 		return fmt.Errorf("marking: %w", err)
 	}

@@ -93,7 +93,7 @@ func (r *quarantineReconciler) heirs(ctx context.Context, tombstone *v1alpha1.Pr
 			return nil, fmt.Errorf("reading PrefixReservation %s: %w", client.ObjectKeyFromObject(other), err)
 		}
 		// One that is marked, or without the finalizer, is what a migration leaves behind: it holds nothing.
-		_, moved := other.Annotations[annotationMoved]
+		_, moved := other.Annotations[v1alpha1.AnnotationMoved]
 		if hasFinalizer(other) && !moved && holderOf(other) == holderOf(tombstone) {
 			heirs = append(heirs, reservation.Phase(other.Status.Phase))
 		}

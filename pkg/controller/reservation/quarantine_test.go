@@ -10,6 +10,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
@@ -27,6 +28,7 @@ import (
 func newKit(t *testing.T, objects ...client.Object) *kit {
 	t.Helper()
 	scheme := runtime.NewScheme()
+	NewWithT(t).Expect(corev1.AddToScheme(scheme)).To(Succeed())
 	NewWithT(t).Expect(install.AddToScheme(scheme)).To(Succeed())
 	byHolder := func(obj client.Object) []string {
 		r, ok := obj.(*v1alpha1.PrefixReservation)

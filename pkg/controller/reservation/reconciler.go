@@ -65,6 +65,15 @@ func (r *shootReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	return result(err)
 }
 
+// afterwards is for writing down why something failed, which the end of the reconciliation's time must not keep from people. Who is
+// told to stop stops.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	}
+	return ctx, func() {}
+}
+
 // leaveShoot when nothing is held for it any more.
 func (r *shootReconciler) leaveShoot(ctx context.Context, g *gathered, t tenant) error {
 	for i := range g.reservations {

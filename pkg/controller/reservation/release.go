@@ -19,6 +19,7 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
 
 // release gives back the reservations; one that cannot be given back does not keep the others.
@@ -39,7 +40,7 @@ func (k *kit) releaseOne(ctx context.Context, t tenant, object *v1alpha1.PrefixR
 	if hasFinalizer(object) {
 		err := k.giveBack(ctx, t, object)
 		switch {
-		case err != nil && t.forced && reservation.KindOf(err) == reservation.Unauthorized:
+		case err != nil && t.forced && k.givenUp(object, err):
 			k.event(object, corev1.EventTypeWarning, "LeftBehind", "Release",
 				"the Shoot is deleted by force, and %s cannot be given back (%v): its owner must free it in %s", object.Status.Allocated, err, object.Status.Backend)
 		case err != nil:
@@ -48,6 +49,18 @@ func (k *kit) releaseOne(ctx context.Context, t tenant, object *v1alpha1.PrefixR
 	}
 	k.fail(reservation.BeforeFinalizer)
 	return k.remove(ctx, object)
+}
+
+// givenUp tells whether a Shoot that is deleted by force shall go without giving back what it holds: at once if only a person could
+// help, and after a while, too, if a service of the shoot's account says nothing of use, for often nothing is left of it by then. What
+// is left behind in the operator's account is the garbage collector's.
+func (k *kit) givenUp(object *v1alpha1.PrefixReservation, err error) bool {
+	if reservation.KindOf(err).Failed() {
+		return true
+	}
+	b, ok := k.accounts.find(object.Status.Backend)
+	bound := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionBound)
+	return ok && b.PerShoot && bound != nil && bound.Status == metav1.ConditionFalse && k.now().Sub(bound.LastTransitionTime.Time) > forcedPatience
 }
 
 func (k *kit) giveBack(ctx context.Context, t tenant, object *v1alpha1.PrefixReservation) error {
@@ -80,6 +93,8 @@ func (k *kit) reportRelease(ctx context.Context, object *v1alpha1.PrefixReservat
 	if equality.Semantic.DeepEqual(next.Status, object.Status) {
 		return nil
 	}
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	if err := k.client.Status().Update(ctx, next); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return nil // somebody else got on; the next run sees
@@ -122,11 +137,8 @@ func (k *kit) bury(ctx context.Context, object *v1alpha1.PrefixReservation, reco
 	return nil
 }
 
-// tombstonePrefix begins the names of tombstones.
-const tombstonePrefix = "released-"
-
 func tombstoneName(object *v1alpha1.PrefixReservation) string {
-	return tombstonePrefix + ownerOf(object).Hash()
+	return v1alpha1.TombstonePrefix + infrastructure.OwnerOf(object).Hash()
 }
 
 // removeTombstone deletes this very tombstone, if it is still as it was read: the shoot may have left again meanwhile.

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 )
 
 // conditionOnShoot is that of the Shoot's conditions which shows what became of its prefixes once it lives: gardenlet joins to it the
@@ -30,7 +32,7 @@ func (r *shootReconciler) tellShoot(ctx context.Context, g *gathered) error {
 	}
 	var lost []string
 	for _, object := range g.own() {
-		if held := meta.FindStatusCondition(object.Status.Conditions, ConditionHeld); held != nil && held.Reason == reasonLost {
+		if held := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionHeld); held != nil && held.Reason == reasonLost {
 			lost = append(lost, fmt.Sprintf("%s: %s", object.Name, held.Message))
 		}
 	}

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
-	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
@@ -33,7 +32,7 @@ func TestF14TokenRotated(t *testing.T) {
 	w.Expect(s.secretFinalizers()).To(ConsistOf(v1alpha1.FinalizerReservation), "nobody may take the credentials away now")
 
 	c.accept("second")
-	w.Eventually(s.condition("nodes-ipv6", reservationcontroller.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
+	w.Eventually(s.condition("nodes-ipv6", v1alpha1.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
 		"Status": Equal(metav1.ConditionUnknown), "Reason": Equal("Unauthorized"),
 	})), "who cannot ask does not know")
 	w.Expect(s.phase("nodes-ipv6")()).To(Equal(v1alpha1.PhaseBound))
@@ -46,7 +45,7 @@ func TestF14TokenRotated(t *testing.T) {
 
 	s.setCredentials(map[string]string{"token": "second"})
 	late.setCredentials(map[string]string{"token": "second"})
-	w.Eventually(s.condition("nodes-ipv6", reservationcontroller.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
+	w.Eventually(s.condition("nodes-ipv6", v1alpha1.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
 		"Status": Equal(metav1.ConditionTrue), "Reason": Equal("Verified"),
 	})))
 	late.waitBound()
@@ -144,7 +143,7 @@ func TestF19PrefixDeletedByHand(t *testing.T) {
 		c.ipam.Delete(nodes)
 		return c.ipam.On("elsewhere").Claim(wctx, reservation.Allocation{Owner: thief, Prefix: nodes})
 	}).Should(Succeed())
-	w.Eventually(s.condition("nodes-ipv6", reservationcontroller.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
+	w.Eventually(s.condition("nodes-ipv6", v1alpha1.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
 		"Status": Equal(metav1.ConditionFalse), "Reason": Equal("Lost"), "Message": ContainSubstring("2001:db8::/64 is published, but fakecloud does not hold it"),
 	})))
 	w.Eventually(s.events).Should(ContainElement(HavePrefix("Lost: 2001:db8::/64 is published, but fakecloud does not hold it for this seed: ")))
@@ -154,7 +153,7 @@ func TestF19PrefixDeletedByHand(t *testing.T) {
 	w.Expect(s.phase("nodes-ipv6")()).To(Equal(v1alpha1.PhaseBound))
 
 	w.Expect(c.ipam.On("elsewhere").Release(wctx, reservation.Allocation{Owner: thief, Prefix: nodes})).To(Succeed())
-	w.Eventually(s.condition("nodes-ipv6", reservationcontroller.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
+	w.Eventually(s.condition("nodes-ipv6", v1alpha1.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
 		"Status": Equal(metav1.ConditionTrue),
 	})))
 	w.Eventually(s.onShoot).Should(Equal("True PrefixesHeld All prefixes of the Shoot are held."))

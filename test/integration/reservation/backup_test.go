@@ -19,7 +19,6 @@ import (
 	ctrlenvtest "sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
-	reservationcontroller "github.com/gardener/gardener-extension-networking-ipv6/pkg/controller/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/envtest"
 )
@@ -124,7 +123,7 @@ func TestF21OldBackupRestored(t *testing.T) {
 		s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil)
 		s.Eventually(func() *networking { return s.infra().Status.Networking }).Should(Equal(published[living[i]]))
 	}
-	ghost.Eventually(ghost.condition("nodes-ipv6", reservationcontroller.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
+	ghost.Eventually(ghost.condition("nodes-ipv6", v1alpha1.ConditionHeld)).Should(PointTo(MatchFields(IgnoreExtras, Fields{
 		"Reason": Equal("Lost"),
 	})), "it is somebody else's by now")
 	there.Consistently(dump(c)).Should(Equal(before), "every prefix is whose it was")

@@ -63,6 +63,16 @@ const (
 // ConditionBound is the type of the condition that tells whether the prefix is held, and if not, why.
 const ConditionBound = "Bound"
 
+// ConditionHeld is the type of the condition that tells whether the backend, asked again, still holds what is bound.
+const ConditionHeld = "Held"
+
+// AnnotationMoved marks a reservation that is being let go, so that its tombstone is not taken for that of a shoot which came back.
+const AnnotationMoved = "ipv6.networking.extensions.gardener.cloud/moved"
+
+// TombstonePrefix begins the names of the PrefixReservations that remember, in the extension's own namespace, what was released or
+// left behind.
+const TombstonePrefix = "released-"
+
 // FinalizerReservation keeps a PrefixReservation until its prefix was given back.
 const FinalizerReservation = "ipv6.networking.extensions.gardener.cloud/reservation"
 

@@ -130,3 +130,12 @@ users: [{name: u, user: {` + user + `}}]
 func secretReader(c client.Reader, namespace, name string) reservation.Credentials {
 	return seed{live: c, namespace: namespace}.secret(name)
 }
+
+// A request to another API server waits neither for client-go's own limit nor for ever.
+func TestRemoteIsBounded(t *testing.T) {
+	g := NewWithT(t)
+	config, err := restConfig([]byte(withUser("")))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(config.QPS).To(BeEquivalentTo(-1))
+	g.Expect(config.Timeout).To(BeNumerically(">", 0))
+}

@@ -59,7 +59,7 @@ func newOptions(run *runtimeArgs) *options {
 		general:     &extensionscmd.GeneralOptions{},
 		config:      &configOptions{},
 		network:     &extensionscmd.ControllerOptions{MaxConcurrentReconciles: 5},
-		reservation: &extensionscmd.ControllerOptions{MaxConcurrentReconciles: 5},
+		reservation: &extensionscmd.ControllerOptions{MaxConcurrentReconciles: 25},
 		garbage:     &garbageOptions{mode: reservationcontroller.GarbageOn},
 		reconcile:   &extensionscmd.ReconcilerOptions{},
 		heartbeat: &heartbeatcmd.Options{

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -23,6 +24,9 @@ import (
 
 // keyKubeconfig in the Secret of an IPAM that is objects of another API server.
 const keyKubeconfig = "kubeconfig"
+
+// remoteTimeout bounds a request to another API server, the discovery of its types, too.
+const remoteTimeout = 30 * time.Second
 
 // remote is a client to the API server that a kubeconfig in a Secret leads to. The Secret is read before every call, and what was
 // made of it is kept as long as it says the same.
@@ -81,6 +85,9 @@ func restConfig(kubeconfig []byte) (*rest.Config, error) {
 	if err != nil {
 		return nil, reservation.Errorf(reservation.Unauthorized, "the Secret's kubeconfig is not complete: it needs a current context with a cluster and a user")
 	}
+	// The API server limits fairly; client-go's own limit, five requests a second, would hold the workers.
+	config.QPS, config.Burst = -1, 0
+	config.Timeout = remoteTimeout
 	return config, nil
 }
 

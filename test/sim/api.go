@@ -199,9 +199,15 @@ type journal struct {
 // Save compares and swaps.
 func (j journal) Save(_ context.Context, record reservation.Record) error {
 	j.tracef("%s: %s %s -> %s %s attempt %d", j.name, j.object.key(), j.object.record.Phase, record.Phase, record.Prefix, record.Attempt)
+	was := j.object.record.Phase
 	err := j.update(j.object, func(o *object) { o.record = record })
 	if err != nil {
 		j.tracef("%s: not stored: %v", j.name, err)
+		return err
+	}
+	j.stored = true
+	if was == reservation.Allocating && record.Phase == reservation.Bound {
+		j.checkBound(j.task, record.Prefix)
 	}
 	return err
 }

@@ -49,6 +49,21 @@ func (w *world) taken(t *task, key string, p netip.Prefix) {
 	w.checkUnused(t, "is given", owner.ShootUID, p, false)
 }
 
+// checkBound wants that nothing is bound on the word of an answer alone, nor what bears the other seed's mark.
+func (w *world) checkBound(t *task, p netip.Prefix) {
+	if w.options.own {
+		return
+	}
+	if !t.seen[p] {
+		w.violate("%s binds %s without having seen it", t.name, p)
+	}
+	for _, i := range w.cloud.items {
+		if s := w.garden.shoot(i.owner.ShootUID); i.held() && i.prefix == p && i.seed != t.proc.seed.name && s != nil && s.home == t.proc.seed && s.stage == living {
+			w.violate("%s binds %s, which bears the mark of %s", t.name, p, i.seed)
+		}
+	}
+}
+
 // checkUnused wants that no published range overlaps p, nor one that is in quarantine. Only the owner of a range may be given it
 // again.
 func (w *world) checkUnused(t *task, what, uid string, p netip.Prefix, own bool) {

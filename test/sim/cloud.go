@@ -236,7 +236,10 @@ func (i *item) allocation() (reservation.Allocation, bool) {
 func (c client) Lookup(_ context.Context, owner reservation.Owner) ([]reservation.Allocation, error) {
 	found, err := c.read(func(o reservation.Owner) bool { return o == owner })
 	if err == nil {
-		c.looked[owner] = true
+		c.looked[owner], c.stored = true, false
+	}
+	for _, a := range found {
+		c.seen[a.Prefix] = true
 	}
 	return found, err
 }
@@ -251,6 +254,7 @@ func (c client) Allocate(_ context.Context, owner reservation.Owner, request res
 	if !c.looked[owner] {
 		c.violate("%s asks for %s without having looked", c.name, owner.Key())
 	}
+	clear(c.seen)
 	bits := request.Bits
 	if c.options.wider {
 		bits--
@@ -271,6 +275,14 @@ func (c client) Allocate(_ context.Context, owner reservation.Owner, request res
 
 // Claim re-marks what the owner holds, else asks for the prefix.
 func (c client) Claim(_ context.Context, a reservation.Allocation) error {
+	err := c.claim(a)
+	if err == nil {
+		c.seen[a.Prefix] = true
+	}
+	return err
+}
+
+func (c client) claim(a reservation.Allocation) error {
 	held, err := c.at(func(i *item) bool { return i.prefix.Overlaps(a.Prefix) })
 	switch {
 	case err != nil:
@@ -319,6 +331,9 @@ func (c client) at(match func(*item) bool) (*item, error) {
 
 // Release reads the allocation, compares its mark and deletes it.
 func (c client) Release(_ context.Context, a reservation.Allocation) error {
+	if !c.stored && !c.sweeping {
+		c.violate("%s releases %s without having stored its record since it looked", c.name, a.Prefix)
+	}
 	id, err := strconv.Atoi(a.ID)
 	if err != nil {
 		return fmt.Errorf("ID %q: %w", a.ID, err)

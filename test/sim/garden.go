@@ -113,6 +113,9 @@ func (w *world) begin(s *shoot, to stage) {
 	if s == nil || s.stage != living {
 		return
 	}
+	if !w.complete(s) {
+		return // somebody has removed a reservation by force, and it is not made anew yet
+	}
 	s.stage, s.step = to, 0
 	if to == migrating {
 		s.target = w.seeds[0]
@@ -121,10 +124,6 @@ func (w *world) begin(s *shoot, to stage) {
 		}
 		if s.target.namespaces[s.name] != nil {
 			s.stage = living // the former stay has not been cleared up yet
-			return
-		}
-		if !w.complete(s) {
-			s.stage = living // somebody has removed a reservation by force, and it is not made anew yet
 			return
 		}
 		s.ahead = w.happens(hastened)
@@ -333,8 +332,16 @@ func (w *world) pass() {
 		}
 		w.drain()
 	}
-	w.now = w.now.Add(time.Duration(w.rng.IntN(14*60)) * time.Minute)
 	w.tracef("hours go by")
+	for range 1 + w.rng.IntN(5) {
+		w.now = w.now.Add(time.Duration(w.rng.IntN(4*60)) * time.Minute)
+		for _, p := range w.procs {
+			if p.index == 0 {
+				w.startSweep(p)
+			}
+		}
+		w.drain()
+	}
 }
 
 func (w *world) deleteObject(on *seed, force bool) {
@@ -348,8 +355,8 @@ func (w *world) deleteObject(on *seed, force bool) {
 		}
 	}
 	o := &on.objects[w.rng.IntN(len(on.objects))]
-	if s := w.garden.shoot(o.owner.ShootUID); force && s != nil && s.stage == migrating {
-		return // the moment in which it says what to keep
+	if s := w.garden.shoot(o.owner.ShootUID); force && s != nil && s.stage != living {
+		return // nobody would make it anew
 	}
 	if o.namespace == tombs {
 		if s := w.garden.shoot(o.owner.ShootUID); s == nil || s.stage != gone && o.endless {

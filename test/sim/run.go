@@ -179,9 +179,13 @@ func (w *world) start(p *process) {
 			}
 		}
 	case p.index == 0 || w.rng.IntN(10) == 0: // there may be two leaders for a moment
-		dry := w.rng.IntN(8) == 0
-		w.spawn(p, "sweep", func(t *task) { controller{t, api{t}}.sweep(dry) })
+		w.startSweep(p)
 	}
+}
+
+func (w *world) startSweep(p *process) {
+	dry := w.rng.IntN(8) == 0
+	w.spawn(p, "sweep", func(t *task) { controller{t, api{t}}.sweep(dry) })
 }
 
 func (w *world) startReconcile(p *process, name string) {

@@ -79,6 +79,8 @@ type task struct {
 	sweeping, dry bool
 	sweeps        int
 	looked        map[reservation.Owner]bool // whose prefixes it has seen all of
+	seen          map[netip.Prefix]bool      // what it has seen, or claimed, since it asked last
+	stored        bool                       // it has stored its record since it looked last
 }
 
 // world is all there is in one run.
@@ -172,7 +174,7 @@ func pick[T any](w *world, from []T) T { return from[w.rng.IntN(len(from))] }
 
 // spawn starts a task of the process, up to its first call.
 func (w *world) spawn(p *process, name string, body func(*task)) {
-	t := &task{world: w, proc: p, name: fmt.Sprintf("%s/%d %s", p.seed.name, p.index, name), looked: map[reservation.Owner]bool{}}
+	t := &task{world: w, proc: p, name: fmt.Sprintf("%s/%d %s", p.seed.name, p.index, name), looked: map[reservation.Owner]bool{}, seen: map[netip.Prefix]bool{}}
 	if w.calm {
 		t.yield = func(struct{}) bool { return true }
 		body(t)

@@ -126,15 +126,20 @@ type router struct {
 // bird starts BIRD, which announces and learns as the configuration says, and writes what it learns into the kernel.
 func bird(t testing.TB, s *space, id, protocols string) *router {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "bird.conf")
-	r := &router{space: s, socket: filepath.Join(dir, "ctl")}
-	text := fmt.Sprintf(`
+	return birdWith(t, s, fmt.Sprintf(`
 log stderr all;
 router id %s;
 protocol device { scan time 1; }
 protocol kernel { ipv6 { import none; export all; }; merge paths on; }
-%s`, id, protocols)
+%s`, id, protocols))
+}
+
+// birdWith starts BIRD with a whole configuration.
+func birdWith(t testing.TB, s *space, text string) *router {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "bird.conf")
+	r := &router{space: s, socket: filepath.Join(dir, "ctl")}
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

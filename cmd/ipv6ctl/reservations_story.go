@@ -67,7 +67,7 @@ func (s *seed) gather(ctx context.Context, key client.ObjectKey) (*story, error)
 		return nil, s.failed("listing the PrefixReservations", err)
 	}
 	for _, other := range all.Items {
-		if other.UID != st.UID && other.Spec.Owner.ShootUID == st.Spec.Owner.ShootUID && infrastructure.NameOf(&other.Spec) == infrastructure.NameOf(&st.PrefixReservation.Spec) {
+		if other.UID != st.UID && other.Spec.Owner.ShootUID == st.Spec.Owner.ShootUID && infrastructure.NameOf(&other.Spec) == infrastructure.NameOf(&st.Spec) {
 			st.others = append(st.others, other)
 		}
 	}

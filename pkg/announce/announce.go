@@ -8,6 +8,7 @@ package announce
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -49,7 +50,7 @@ type Node struct {
 	Phase Phase
 }
 
-func (n Node) routerID() netip.Addr {
+func (n *Node) routerID() netip.Addr {
 	if n.RouterID.IsValid() {
 		return n.RouterID
 	}
@@ -108,7 +109,7 @@ type Service struct {
 }
 
 // String is the Service's name as people write it.
-func (s Service) String() string { return s.Namespace + "/" + s.Name }
+func (s *Service) String() string { return s.Namespace + "/" + s.Name }
 
 // Advertise says which kinds of prefixes are announced.
 type Advertise struct {
@@ -185,7 +186,7 @@ type Output struct {
 // Decide what this node announces to whom. Its work grows with the number of nodes and Services; whether anything changed is the
 // caller's to know.
 func Decide(in Input) Output {
-	d := &decision{in: in, announced: map[netip.Prefix]bool{}, problems: map[Problem]bool{}}
+	d := &decision{in: in, announced: make(map[netip.Prefix]bool, len(in.Services)), problems: map[Problem]bool{}}
 	d.nodePrefixes()
 	d.services()
 	d.peers()
@@ -195,11 +196,11 @@ func Decide(in Input) Output {
 	out.Desired.ASN = in.Config.ASN
 	out.Desired.RouterID = in.Node.routerID()
 	out.Desired.GracefulRestart = in.Config.GracefulRestart
-	out.Desired.Advertisements = make([]bgp.Advertisement, 0, len(d.announced))
-	for p := range d.announced {
-		out.Desired.Advertisements = append(out.Desired.Advertisements, bgp.Advertisement{Prefix: p})
+	told := slices.SortedFunc(maps.Keys(d.announced), compare)
+	out.Desired.Advertisements = make([]bgp.Advertisement, len(told))
+	for i, p := range told {
+		out.Desired.Advertisements[i].Prefix = p
 	}
-	slices.SortFunc(out.Desired.Advertisements, func(a, b bgp.Advertisement) int { return compare(a.Prefix, b.Prefix) })
 	slices.SortFunc(out.Unreachable, compare)
 	out.Unreachable = slices.Compact(out.Unreachable)
 	for p := range d.problems {
@@ -252,7 +253,8 @@ func (d *decision) nodePrefixes() {
 // routerID must be one node's only.
 func (d *decision) routerID() {
 	id := d.in.Node.routerID()
-	for _, other := range d.in.Others {
+	for i := range d.in.Others {
+		other := &d.in.Others[i]
 		if other.Name != d.in.Node.Name && other.routerID() == id {
 			d.problem(RouterIDCollision, "Node "+other.Name, "has the router ID %s, too: routers that know both will refuse one session "+
 				"or mix up their routes; give one of them another ID", id)

@@ -75,24 +75,29 @@ func (d *decision) services() {
 	if excluded || d.in.Node.Phase == Draining || d.in.Node.Phase == Leaving {
 		return
 	}
-	for _, s := range d.in.Services {
-		if s.ProxyName != "" || s.Type == ExternalName || len(s.ClusterIPs) == 0 {
-			continue // kube-proxy does not look at it, so that this node would not answer
-		}
-		if config.ServiceRange || config.ClusterIPs {
-			d.clusterIPs(s)
-		}
-		if config.LoadBalancerIPs && s.Type == LoadBalancer {
-			for _, ingress := range s.Ingress {
-				if !ingress.Proxy {
-					d.external(s, ingress.Address, "LoadBalancer")
-				}
+	for i := range d.in.Services {
+		d.serviceOf(&d.in.Services[i])
+	}
+}
+
+func (d *decision) serviceOf(s *Service) {
+	config := d.in.Config.Advertise
+	if s.ProxyName != "" || s.Type == ExternalName || len(s.ClusterIPs) == 0 {
+		return // kube-proxy does not look at it, so that this node would not answer
+	}
+	if config.ServiceRange || config.ClusterIPs {
+		d.clusterIPs(s)
+	}
+	if config.LoadBalancerIPs && s.Type == LoadBalancer {
+		for _, ingress := range s.Ingress {
+			if !ingress.Proxy {
+				d.external(s, ingress.Address, "LoadBalancer")
 			}
 		}
-		if config.ExternalIPs {
-			for _, a := range s.ExternalIPs {
-				d.external(s, a, "external")
-			}
+	}
+	if config.ExternalIPs {
+		for _, a := range s.ExternalIPs {
+			d.external(s, a, "external")
 		}
 	}
 }
@@ -118,7 +123,7 @@ func (d *decision) serviceRange() {
 }
 
 // clusterIPs are told one by one if that is asked for, and beside the range where only some nodes may take the traffic.
-func (d *decision) clusterIPs(s Service) {
+func (d *decision) clusterIPs(s *Service) {
 	if !d.in.Config.Advertise.ClusterIPs && s.InternalPolicy != Local {
 		return
 	}
@@ -138,7 +143,7 @@ func (d *decision) clusterIPs(s Service) {
 }
 
 // external addresses, of a load balancer or given by a user. Traffic to them is masqueraded by kube-proxy unless it stays on the node.
-func (d *decision) external(s Service, a netip.Addr, kind string) {
+func (d *decision) external(s *Service, a netip.Addr, kind string) {
 	if refused := d.refuse(a); refused != "" {
 		d.problem(AddressNotAllowed, "Service "+s.String(), "has the %s address %s %s: it is not announced", kind, a, refused)
 		return
@@ -159,7 +164,7 @@ func (d *decision) refuse(a netip.Addr) string {
 		return "within the service ranges"
 	}
 	if d.nodes == nil {
-		d.nodes = rangesOf(append(slices.Clip(d.in.Others), d.in.Node))
+		d.nodes = rangesOf(d.in.Node, d.in.Others)
 	}
 	return d.nodes.refuse(a)
 }
@@ -181,20 +186,25 @@ type nodeRanges struct {
 	bits      []int
 }
 
-func rangesOf(nodes []Node) *nodeRanges {
-	r := &nodeRanges{addresses: make(map[netip.Addr]bool, 2*len(nodes)), ranges: make(map[netip.Prefix]bool, 2*len(nodes))}
-	for _, n := range nodes {
-		for _, a := range n.Addresses {
-			r.addresses[a] = true
-		}
-		for _, p := range n.PodRanges {
-			r.ranges[p.Masked()] = true
-			if !slices.Contains(r.bits, p.Bits()) {
-				r.bits = append(r.bits, p.Bits())
-			}
-		}
+func rangesOf(own Node, others []Node) *nodeRanges {
+	r := &nodeRanges{addresses: make(map[netip.Addr]bool, 2*len(others)), ranges: make(map[netip.Prefix]bool, 2*len(others))}
+	r.add(&own)
+	for i := range others {
+		r.add(&others[i])
 	}
 	return r
+}
+
+func (r *nodeRanges) add(n *Node) {
+	for _, a := range n.Addresses {
+		r.addresses[a] = true
+	}
+	for _, p := range n.PodRanges {
+		r.ranges[p.Masked()] = true
+		if !slices.Contains(r.bits, p.Bits()) {
+			r.bits = append(r.bits, p.Bits())
+		}
+	}
 }
 
 func (r *nodeRanges) refuse(a netip.Addr) string {

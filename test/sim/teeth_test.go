@@ -61,7 +61,7 @@ var mutants = []mutant{
 	{"what was lost is not claimed again", []edit{{keep, "if !ok || p.foreign(a) {", "if false {"}}},
 	{"released without quarantine", []edit{{release, "if bury == nil || !record.Prefix.IsValid() {", "if bury == nil || record.Phase == Releasing {"}}},
 	{"released although the other seed has it", []edit{{core, "	ours := slices.DeleteFunc(slices.Clone(found), p.foreign)", "	ours := found"}}},
-	{"the release is not repeated", []edit{{release, "for range 2 {", "for range 0 {"}}},
+	{"nothing is released after the quarantine", []edit{{release, "for range 2 {", "for range 0 {"}}},
 	{"let go without a tombstone", []edit{{release, "	if len(ours) == 0 {\n		return nil\n	}", "	if len(ours) < 100 {\n		return nil\n	}"}}},
 	{"garbage without grace", []edit{{sweeper, " || now.Sub(since) < s.Grace {", " || now.Before(since) {"}}},
 	{"garbage at first sight", []edit{{sweeper, "if t.sweeps < cmp.Or(s.Sweeps, defaultSweeps) ||", "if t.sweeps < min(1, cmp.Or(s.Sweeps, defaultSweeps)) ||"}}},

@@ -108,6 +108,19 @@ func TestPeersWhoseFamilyThePodsLack(t *testing.T) {
 	}))
 }
 
+// Routers like one address on all of their links.
+func TestGatewaysOfTwoLinks(t *testing.T) {
+	in := input()
+	in.Families = v6
+	in.Gateways = []announce.Gateway{{Address: addr("fe80::1"), Interface: "eth1"}, {Address: addr("fe80::1"), Interface: "eth0"}}
+	in.Config.Peers = []announce.Peer{{DefaultGateway: true, ASN: 65000}}
+	out := announce.Decide(in)
+	NewWithT(t).Expect(problems(out)).To(BeEmpty())
+	NewWithT(t).Expect(out.Desired.Peers).To(Equal([]bgp.Peer{
+		{Address: addr("fe80::1%eth0"), ASN: 65000, Families: v6}, {Address: addr("fe80::1%eth1"), ASN: 65000, Families: v6},
+	}))
+}
+
 func TestGatewayUnknown(t *testing.T) {
 	in := input()
 	in.Gateways = in.Gateways[:1]

@@ -6,6 +6,7 @@ package bgp_test
 
 import (
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,54 @@ func TestCompare(t *testing.T) {
 	g.Expect(changes.Restart).To(BeTrue())
 	g.Expect(changes.AddPeers).To(HaveLen(1))
 	g.Expect(changes.Advertise).To(HaveLen(1))
+}
+
+// Whatever differs is a change, also in fields that will be added.
+func TestCompareSeesEveryField(t *testing.T) {
+	template := desired()
+	for _, part := range []func(*bgp.Desired) any{
+		func(d *bgp.Desired) any { return d },
+		func(d *bgp.Desired) any { return &d.Peers[0] },
+		func(d *bgp.Desired) any { return &d.Advertisements[0] },
+	} {
+		kind := reflect.TypeOf(part(&template))
+		for i := range kind.Elem().NumField() {
+			t.Run(kind.Elem().Name()+"."+kind.Elem().Field(i).Name, func(t *testing.T) {
+				other := desired()
+				alter(t, reflect.ValueOf(part(&other)).Elem().Field(i))
+				NewWithT(t).Expect(bgp.Compare(desired(), other).Empty()).To(BeFalse())
+			})
+		}
+	}
+}
+
+// alter a field's value.
+func alter(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Interface().(type) {
+	case netip.Addr:
+		v.Set(reflect.ValueOf(netip.MustParseAddr("2001:db8::99")))
+		return
+	case netip.Prefix:
+		v.Set(reflect.ValueOf(netip.MustParsePrefix("2001:db8:99::/64")))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.String:
+		v.SetString(v.String() + "x")
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		v.SetUint(v.Uint() + 1)
+	case reflect.Int64:
+		v.SetInt(v.Int() + 1)
+	case reflect.Slice:
+		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+	case reflect.Struct:
+		alter(t, v.Field(0))
+	default:
+		t.Fatalf("teach this test about %s", v.Type())
+	}
 }
 
 func TestRouterIDs(t *testing.T) {

@@ -315,3 +315,16 @@ func TestDecideOne(t *testing.T) {
 		})
 	}
 }
+
+// Who hung between looking and releasing may have seen what a successor of the same name was given.
+func TestReleaseStoresTheRecordBefore(t *testing.T) {
+	b := newBench(t)
+	b.Expect(b.run(t.Context(), request)).To(Succeed())
+	record, err := b.protocol().BeginRelease(t.Context(), b.journal.record)
+	b.Expect(err).NotTo(HaveOccurred())
+	b.journal.refuse = 1
+	b.Expect(b.protocol().FinishRelease(t.Context(), record)).To(MatchError("storing that 2001:db8::/64 is about to be released: boom"))
+	b.Expect(b.backend.Calls(fake.Release)).To(BeZero())
+	b.Expect(b.protocol().FinishRelease(t.Context(), record)).To(Succeed())
+	b.Expect(b.backend.Dump()).To(BeEmpty())
+}

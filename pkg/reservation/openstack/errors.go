@@ -84,11 +84,10 @@ type refusal struct {
 func (r refusal) explain(err error) error {
 	var response gophercloud.ErrUnexpectedResponseCode
 	if errors.As(err, &response) {
-		f := readFault(response)
+		f := r.readFault(response)
 		if r.login {
 			f.message = ""
 		}
-		f.message = r.scrub(f.message)
 		return reservation.Errorf(r.kindOf(f), "%s: OpenStack answers %w", r.what, f)
 	}
 	var transport *url.Error
@@ -97,14 +96,14 @@ func (r refusal) explain(err error) error {
 	}
 	switch {
 	case isBusy(err):
-		return reservation.Errorf(reservation.Retry, "%s: not tried: %s", r.what, r.scrub(err.Error()))
+		return reservation.Errorf(reservation.Retry, "%s: not tried: %s", r.what, short(r.scrub(err.Error())))
 	case distrusts(err):
 		return reservation.Errorf(reservation.Invalid, "%s: OpenStack's certificate is not trusted: %s; put its authority into caCert of the credentials",
-			r.what, r.scrub(err.Error()))
+			r.what, short(r.scrub(err.Error())))
 	case r.repeatable || neverSent(err):
-		return reservation.Errorf(reservation.Retry, "%s: %s", r.what, r.scrub(err.Error()))
+		return reservation.Errorf(reservation.Retry, "%s: %s", r.what, short(r.scrub(err.Error())))
 	}
-	return reservation.Errorf(reservation.Ambiguous, "%s: no answer: %s", r.what, r.scrub(err.Error()))
+	return reservation.Errorf(reservation.Ambiguous, "%s: no answer: %s", r.what, short(r.scrub(err.Error())))
 }
 
 // kindOf follows the type of the error, then its status.
@@ -126,10 +125,11 @@ func (r refusal) kindOf(f *fault) reservation.Kind {
 	return reservation.Invalid
 }
 
-// readFault takes from an answer what is Neutron's own; a proxy's page is of no use.
-func readFault(response gophercloud.ErrUnexpectedResponseCode) *fault {
+// readFault takes from an answer what is Neutron's own; a proxy's page is of no use. The server need not be Neutron at all, so
+// that nothing it says is kept at any length.
+func (r refusal) readFault(response gophercloud.ErrUnexpectedResponseCode) *fault {
 	f := &fault{
-		status: response.Actual, request: response.ResponseHeader.Get("X-Openstack-Request-Id"),
+		status: response.Actual, request: cut(r.scrub(response.ResponseHeader.Get("X-Openstack-Request-Id")), longestName),
 		after: retryAfter(response.ResponseHeader, time.Now()),
 	}
 	var body struct {
@@ -139,11 +139,23 @@ func readFault(response gophercloud.ErrUnexpectedResponseCode) *fault {
 		} `json:"NeutronError"`
 	}
 	if json.Unmarshal(response.Body, &body) == nil {
-		const longest = 300
-		f.kind, f.message = body.NeutronError.Type, body.NeutronError.Message
-		f.message = f.message[:min(len(f.message), longest)]
+		f.kind, f.message = cut(r.scrub(body.NeutronError.Type), longestName), short(r.scrub(body.NeutronError.Message))
 	}
 	return f
+}
+
+// Characters of a text that a server gave: of an identifier, and of a sentence.
+const (
+	longestName = 64
+	longestText = 300
+)
+
+func short(text string) string { return cut(text, longestText) }
+
+// cut keeps the beginning of a text. What must stay secret is struck out before: half of a secret would not be found.
+func cut(text string, longest int) string {
+	runes := []rune(strings.ToValidUTF8(text, "?"))
+	return string(runes[:min(len(runes), longest)])
 }
 
 // scrub strikes out whatever must stay secret. No text that comes here should hold any; this makes sure.

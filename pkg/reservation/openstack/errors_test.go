@@ -13,7 +13,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gophercloud/gophercloud/v2"
 	. "github.com/onsi/gomega"
@@ -108,6 +110,19 @@ func TestErrorsAreClean(t *testing.T) {
 	r.login = true
 	g.Expect(r.explain(answer(401, neutronError("x", "user admin"), nil))).To(MatchError("creating a subnet: OpenStack answers HTTP 401 x"))
 	g.Expect(r.explain(errors.New("s3cr3t"))).To(MatchError("creating a subnet: no answer: ***"))
+	g.Expect(utf8.ValidString(r.explain(errors.New(strings.Repeat("ö", 400))).Error())).To(BeTrue())
 	var sdk gophercloud.ErrUnexpectedResponseCode
 	g.Expect(errors.As(err, &sdk)).To(BeFalse())
+}
+
+// A server that echoes what it was sent, at length: no part of a secret is left where the text is cut.
+func TestErrorsAreShort(t *testing.T) {
+	g := NewWithT(t)
+	r := refusal{what: "trying", secrets: []string{"s3cr3t"}}
+	fill := func(n int) string { return strings.Repeat("ö", n) }
+	header := http.Header{"X-Openstack-Request-Id": {fill(61) + "s3cr3t" + fill(9)}}
+	err := r.explain(answer(409, neutronError(fill(62)+"s3cr3t", fill(298)+"s3cr3t"+fill(1000)), header))
+	g.Expect(err).To(MatchError("trying: OpenStack answers HTTP 409 " + fill(62) + "**: " + fill(298) + "** (" + fill(61) + "***)"))
+	g.Expect(r.explain(errors.New(fill(299) + "s3cr3t"))).To(MatchError("trying: no answer: " + fill(299) + "*"))
+	g.Expect(cut("a\xffb", 2)).To(Equal("a?"))
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
@@ -117,16 +118,9 @@ func (r *Reserver) release(ctx context.Context, a reservation.Allocation) error 
 	if err != nil || id == "" {
 		return err
 	}
-	s, err := r.getSubnet(ctx, id)
-	switch {
-	case answered(err, http.StatusNotFound):
-		return nil
-	case err != nil:
+	s, err := r.heldBy(ctx, id, a)
+	if err != nil || s == nil {
 		return err
-	case !marked(*s, a.Owner):
-		return reservation.Errorf(reservation.Conflict, "subnet %s is not held by %s but by %q", s.ID, a.Owner.Key(), s.Description)
-	case s.CIDR != a.Prefix.String():
-		return reservation.Errorf(reservation.Conflict, "subnet %s is %s, not %s", s.ID, s.CIDR, a.Prefix)
 	}
 	n, err := r.getNetwork(ctx, s.NetworkID)
 	switch {
@@ -134,12 +128,35 @@ func (r *Reserver) release(ctx context.Context, a reservation.Allocation) error 
 		return nil
 	case err != nil:
 		return err
-	case ours(*n, a.Owner) && slices.Equal(n.Subnets, []string{s.ID}) && n.RevisionNumber > 0:
-		// One call for both: nobody can die in between and leave an empty network. It must be this very subnet that is there,
-		// and alone: Neutron deletes whatever is.
-		return r.deleteNetwork(ctx, *n)
+	case !ours(*n, a.Owner) || !slices.Equal(n.Subnets, []string{s.ID}) || n.RevisionNumber == 0:
+		return r.deleteSubnet(ctx, *s)
 	}
-	return r.deleteSubnet(ctx, *s)
+	// One call for both: nobody can die in between and leave an empty network. It must be this very subnet that is there, and
+	// alone: Neutron deletes whatever is. A change of its mark raises the network's revision, too. Hence it is looked at once more:
+	// what has come since the network was read is noticed by Neutron, what came before is seen here.
+	if s, err = r.heldBy(ctx, id, a); err != nil || s == nil {
+		return err
+	}
+	return r.deleteNetwork(ctx, *n)
+}
+
+// heldBy reads the subnet of an allocation: nil if it is gone, an error if it is no longer what the allocation says.
+func (r *Reserver) heldBy(ctx context.Context, id string, a reservation.Allocation) (*subnets.Subnet, error) {
+	s, err := r.getSubnet(ctx, id)
+	switch {
+	case answered(err, http.StatusNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !marked(*s, a.Owner):
+		return nil, reservation.Errorf(reservation.Conflict, "subnet %s is not held by %s but by %q", id, a.Owner.Key(), short(s.Description))
+	case s.CIDR != a.Prefix.String():
+		return nil, reservation.Errorf(reservation.Conflict, "subnet %s is %s, not %s", id, short(s.CIDR), a.Prefix)
+	}
+	if m, _ := parseMark(s.Description); a.Seed != "" && m.seed != a.Seed {
+		return nil, reservation.Errorf(reservation.Retry, "%s is not released: seed %s has taken it over", a.Prefix, short(m.seed))
+	}
+	return s, nil
 }
 
 // idOf is the subnet's UUID, or that of the owner's subnet with this prefix if the allocation does not know it or it is gone,

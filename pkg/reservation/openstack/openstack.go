@@ -142,7 +142,7 @@ func allocations(found []subnets.Subnet) ([]reservation.Allocation, error) {
 func allocation(s subnets.Subnet) (reservation.Allocation, error) {
 	p, err := netip.ParsePrefix(s.CIDR)
 	if err != nil {
-		return reservation.Allocation{}, reservation.Errorf(reservation.Retry, "subnet %s: Neutron gives its CIDR as %q", s.ID, s.CIDR)
+		return reservation.Allocation{}, reservation.Errorf(reservation.Retry, "subnet %s: Neutron gives its CIDR as %q", short(s.ID), short(s.CIDR))
 	}
 	m, _ := parseMark(s.Description)
 	return reservation.Allocation{Owner: m.owner, Seed: m.seed, ID: s.ID, Prefix: p.Masked(), Since: s.CreatedAt}, nil

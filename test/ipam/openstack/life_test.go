@@ -173,6 +173,66 @@ func TestReleaseBesideAllocate(t *testing.T) {
 	g.Expect(r.Lookup(t.Context(), owner(1))).To(BeEmpty())
 }
 
+// What another seed has taken over is published there: the old one does not release it, although it has seen it as its own
+// before.
+func TestWhatAnotherSeedHasTakenOverIsNotReleased(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, "2001:db8::/48", neutron.PoolOptions{})
+	old, young := w.reserver(t, seed), w.reserver(t, "seed-2")
+	held, err := old.Allocate(t.Context(), owner(1), request(64))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(young.Claim(t.Context(), held)).To(Succeed())
+	w.expectKind(t, old.Release(t.Context(), held), reservation.Retry, "2001:db8::/64 is not released: seed seed-2 has taken it over")
+	g.Expect(w.network.Requests(remove)).To(BeEmpty())
+	found, err := young.Lookup(t.Context(), owner(1))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(found).To(HaveLen(1))
+	g.Expect(young.Release(t.Context(), found[0])).To(Succeed())
+	w.expectNothing(t)
+}
+
+// The same, when the other seed comes between the looks and the deletion: of the network, when the subnet is alone there, or of
+// the subnet. Neutron raises the network's revision when the subnet's description changes.
+func TestReleaseBesideClaim(t *testing.T) {
+	network := faultproxy.Match{Method: "GET", Path: `/networks/`}
+	for _, c := range []struct {
+		beside  bool
+		moment  faultproxy.Match
+		refused []string // deletions, which Neutron refuses
+	}{
+		{false, network, nil},
+		{false, remove, []string{"/v2.0/networks/"}},
+		{true, network, []string{"/v2.0/subnets/"}},
+		{true, remove, []string{"/v2.0/subnets/"}},
+	} {
+		g := NewWithT(t)
+		w := newWorld(t, "2001:db8::/48", neutron.PoolOptions{})
+		old, young := w.reserver(t, seed), w.reserver(t, "seed-2")
+		held, err := old.Allocate(t.Context(), owner(1), request(64))
+		g.Expect(err).NotTo(HaveOccurred())
+		if c.beside {
+			pods := owner(1)
+			pods.Range = "pods-ipv6"
+			_, err := old.Allocate(t.Context(), pods, request(64))
+			g.Expect(err).NotTo(HaveOccurred())
+		}
+		w.network.Next(c.moment, faultproxy.Fault{Before: func() {
+			g.Expect(young.Claim(context.WithoutCancel(t.Context()), held)).To(Succeed())
+		}})
+		w.expectKind(t, old.Release(t.Context(), held), reservation.Retry, "is not released: seed seed-2 has taken it over")
+		deletions := w.network.Requests(remove)
+		g.Expect(deletions).To(HaveLen(len(c.refused)))
+		for i, path := range c.refused {
+			g.Expect(deletions[i].Path).To(HavePrefix(path))
+			g.Expect(deletions[i].Status).To(Equal(412))
+		}
+		found, err := young.Lookup(t.Context(), owner(1))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(found).To(HaveLen(1))
+		g.Expect([]string{found[0].ID, found[0].Seed}).To(Equal([]string{held.ID, "seed-2"}))
+	}
+}
+
 // Two replicas free the same superfluous subnet: the other one on the network stays.
 func TestReleaseBesideRelease(t *testing.T) {
 	g := NewWithT(t)

@@ -137,6 +137,27 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: next.(int), Body: io.NopCloser(strings.NewReader("")), Header: http.Header{}}, nil
 }
 
+// endless is a server's answer that never ends.
+type endless struct{ status int }
+
+func (e endless) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: e.status, Body: io.NopCloser(e), Header: http.Header{}}, nil
+}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestEndlessAnswers(t *testing.T) {
+	for status, want := range map[int]int64{200: 16 << 20, 400: 64 << 10, 500: 64 << 10} {
+		g := NewWithT(t)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://cloud/subnets", nil)
+		g.Expect(err).NotTo(HaveOccurred())
+		resp, err := (&patient{next: endless{status}, sleep: sleep}).RoundTrip(req)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(io.Copy(io.Discard, resp.Body)).To(Equal(want), "%d", status)
+		g.Expect(resp.Body.Close()).To(Succeed())
+	}
+}
+
 // What is repeated, and how long the pauses are.
 func TestPatience(t *testing.T) {
 	reset := errors.New("connection reset by peer")

@@ -21,6 +21,10 @@ const (
 	longestWait = 10 * time.Second
 	// longestPeace that a service is granted, whatever it asks for.
 	longestPeace = time.Hour
+	// longestAnswer and longestRefusal are the bytes that are read of a good and of a bad answer. A page of subnets has less than a
+	// million.
+	longestAnswer  = 16 << 20
+	longestRefusal = 64 << 10
 	// tries of a call that may be repeated.
 	tries = 3
 )
@@ -44,7 +48,7 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := p.next.RoundTrip(req)
 		pause, again := p.judge(req, resp, err, try)
 		if !again {
-			return resp, err
+			return limited(resp), err
 		}
 		if resp != nil {
 			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16)) // so that the connection can be used again
@@ -57,6 +61,22 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// limited cuts the body of an answer where no answer is that long: it is read whole, into memory.
+func limited(resp *http.Response) *http.Response {
+	if resp == nil || resp.Body == nil {
+		return resp
+	}
+	longest := int64(longestAnswer)
+	if resp.StatusCode >= http.StatusBadRequest {
+		longest = longestRefusal
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, longest), resp.Body}
+	return resp
 }
 
 // rewound is the request with its body rewound.

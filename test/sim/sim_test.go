@@ -38,7 +38,7 @@ func TestEverythingHappens(t *testing.T) {
 	total, failures := runAll(1, 1000, true)
 	g.Expect(failures).To(BeEmpty())
 	for c, n := range total.chances {
-		g.Expect(n).To(BeNumerically(">", 20), chance(c).String())
+		g.Expect(n).To(BeNumerically(">", 5), chance(c).String())
 	}
 	for _, kind := range []reservation.Kind{
 		reservation.Retry, reservation.Exhausted, reservation.Quota, reservation.Unauthorized, reservation.Invalid,
@@ -54,7 +54,7 @@ func TestExplain(t *testing.T) {
 	g := NewWithT(t)
 	text := explain(failure{1, []string{"something"}})
 	g.Expect(text).To(MatchRegexp(
-		`^\nseed 1 fails \(replay: go run ./test/sim -runs 1 -seed 1 -v\); the trace is that of a shorter run: \d steps, without crash, request lost`))
+		`^\nseed 1 fails \(replay: go run ./test/sim -runs 1 -seed 1 -v\); the trace is that of a shorter run: \d steps, without crash, hung, request lost`))
 	g.Expect(text).To(ContainSubstring("\n01T00:00:00 seed 1: own="))
 	g.Expect(text).To(HaveSuffix("\nseed 1: something\n"))
 }

@@ -156,8 +156,7 @@ func TestFRRGracefulRestart(t *testing.T) {
 	g.Eventually(func() string { return r.routes("2001:db8:2::/80") }).WithTimeout(2 * time.Second).Should(BeEmpty())
 }
 
-// A peer of the link by its address. FRR's "neighbor eth0 interface" is none for us: it waits for router advertisements of the node, which
-// sends none; and FRR listens on no range of addresses of the link.
+// A peer of the link by its address. FRR listens on no range of such addresses.
 func TestFRRLinkLocalPeer(t *testing.T) {
 	needsRoot(t)
 	t.Parallel()
@@ -183,4 +182,57 @@ router bgp 65000
 	peer.Address = netip.MustParseAddr("fe80::1%eth0")
 	speaker.apply(desired(peer, "2001:db8:2::/80"))
 	g.Eventually(func() string { return r.routes("2001:db8:2::/80") }).WithTimeout(soon).Should(ContainSubstring("via fe80::2 dev eth0"))
+}
+
+// FRR's unnumbered peer waits for router advertisements of the node. The agent sends none; where something else does, the session comes up.
+func TestFRRUnnumberedPeer(t *testing.T) {
+	needsRoot(t)
+	t.Parallel()
+	node, torSpace := newSpace(t, "node"), newSpace(t, "tor")
+	for _, s := range []*space{node, torSpace} {
+		s.run("sysctl", "-qw", "net.ipv6.conf.default.addr_gen_mode=1")
+	}
+	link(node, torSpace, []string{"fe80::2/64"}, []string{"fe80::1/64"})
+	r := frr(t, torSpace, `
+router bgp 65000
+ bgp router-id 192.0.2.1
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+ neighbor eth0 interface remote-as external
+ neighbor eth0 timers connect 1
+ address-family ipv6 unicast
+  neighbor eth0 activate
+ exit-address-family
+`)
+	advertise(t, node)
+	g := NewWithT(t)
+	speaker := start(t, node, "first")
+	peer := tor()
+	peer.Address = netip.MustParseAddr("fe80::1%eth0")
+	speaker.apply(desired(peer, "2001:db8:2::/80"))
+	g.Eventually(func() string { return r.routes("2001:db8:2::/80") }).WithTimeout(soon).Should(ContainSubstring("via fe80::2 dev eth0"))
+}
+
+// advertise a router that is nobody's default.
+func advertise(t *testing.T, s *space) {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "radvd.conf")
+	text := "interface eth0 { AdvSendAdvert on; AdvDefaultLifetime 0; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; };"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var cmd *exec.Cmd
+	err := s.within(func() error {
+		cmd = exec.Command("radvd", "-n", "-m", "stderr", "-C", config, "-p", filepath.Join(dir, "pid")) //nolint:gosec // the tests' own command
+		cmd.Stdout, cmd.Stderr = testWriter{t, s.name}, testWriter{t, s.name}
+		return cmd.Start()
+	})
+	if err != nil {
+		t.Fatalf("starting radvd: %v; is it installed? hack/prerequisites.sh --install", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
 }

@@ -51,6 +51,11 @@ func (d *decision) peer(p Peer) {
 		d.problem(PasswordMissing, name, "has its password in the Secret %s, which is missing or has no key \"password\": there is no session", p.PasswordSecret)
 		return
 	}
+	if len(password) > bgp.MaxPassword {
+		d.problem(PasswordTooLong, name, "has a password of %d bytes in the Secret %s: TCP MD5 takes at most %d; there is no session", len(password),
+			p.PasswordSecret, bgp.MaxPassword)
+		return
+	}
 	session := bgp.Peer{
 		Address: p.Address, ASN: p.ASN, Port: p.Port, MultihopTTL: p.MultihopTTL, Password: password, HoldTime: p.HoldTime,
 		ConnectRetry: p.ConnectRetry, Import: p.Import, ImportLimit: p.ImportLimit, Passive: p.Passive,

@@ -6,6 +6,7 @@ package announce_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,11 @@ func TestPeers(t *testing.T) {
 			problems: []string{`PasswordMissing: peer 2001:db8::1 has its password in the Secret gone, which is missing or has no key "password": ` +
 				"there is no session"},
 		},
+		"password too long": {
+			peers:    []announce.Peer{{Address: addr("2001:db8::1"), ASN: 65000, PasswordSecret: "long"}, {Address: addr("2001:db8::2"), ASN: 65000}},
+			want:     []bgp.Peer{{Address: addr("2001:db8::2"), ASN: 65000, Families: v6}},
+			problems: []string{"PasswordTooLong: peer 2001:db8::1 has a password of 81 bytes in the Secret long: TCP MD5 takes at most 80; there is no session"},
+		},
 		"itself": {
 			peers:    []announce.Peer{{Address: addr("2001:db8::a"), ASN: 65000}},
 			problems: []string{"PeerIsThisNode: peer 2001:db8::a is this node itself: there is no session; a nodeSelector can keep it out"},
@@ -86,7 +92,7 @@ func TestPeers(t *testing.T) {
 			in := input()
 			in.Node.Labels = map[string]string{"rack": "1"}
 			in.Config.Peers = tc.peers
-			in.Passwords = map[string]string{"tor": "secret"}
+			in.Passwords = map[string]string{"tor": "secret", "long": strings.Repeat("x", 81)}
 			out := announce.Decide(in)
 			g.Expect(out.Desired.Peers).To(Equal(tc.want))
 			if tc.problems == nil {

@@ -18,6 +18,7 @@ const (
 	PeerIsThisNode       Reason = "PeerIsThisNode"
 	PeerTwice            Reason = "PeerTwice"
 	PasswordMissing      Reason = "PasswordMissing"
+	PasswordTooLong      Reason = "PasswordTooLong"
 	GatewayUnknown       Reason = "GatewayUnknown"
 	AddressNotAllowed    Reason = "AddressNotAllowed"
 	NoLocalDetection     Reason = "NoLocalDetection"

@@ -16,8 +16,8 @@ const (
 	// minHoldTime is that of RFC 4271, section 4.2.
 	minHoldTime = 3 * time.Second
 	maxHoldTime = 65535 * time.Second
-	// maxPassword is TCP_MD5SIG_MAXKEYLEN of Linux.
-	maxPassword = 80
+	// MaxPassword is the most bytes that a password for TCP MD5 has: TCP_MD5SIG_MAXKEYLEN of Linux.
+	MaxPassword = 80
 	// maxRestartTime is what the field of 12 bits takes (RFC 4724, section 3).
 	maxRestartTime = 4095 * time.Second
 )
@@ -78,8 +78,8 @@ func (p Peer) validate(own uint32) error {
 		return fmt.Errorf("peer %s: cannot be spoken to from %s, which is of the other family", p.Address, p.LocalAddress)
 	case p.Import != "" && p.Import != ImportNone && p.Import != ImportDefault && p.Import != ImportAll:
 		return fmt.Errorf("peer %s: import %q: want %s, %s or %s", p.Address, p.Import, ImportNone, ImportDefault, ImportAll)
-	case len(p.Password) > maxPassword:
-		return fmt.Errorf("peer %s: its password has %d bytes: TCP MD5 takes at most %d", p.Address, len(p.Password), maxPassword)
+	case len(p.Password) > MaxPassword:
+		return fmt.Errorf("peer %s: its password has %d bytes: TCP MD5 takes at most %d", p.Address, len(p.Password), MaxPassword)
 	case len(p.Families) == 0:
 		return fmt.Errorf("peer %s carries no family", p.Address)
 	}

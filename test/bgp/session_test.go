@@ -204,12 +204,20 @@ func TestConnectionsCollide(t *testing.T) {
 	l.established()
 }
 
-func TestAddressInUseAndThenFree(t *testing.T) {
+// An address that is not there yet costs no session that is.
+func TestAddressToListenOnIsMissing(t *testing.T) {
 	l := newLab(t, "", "")
 	d := desired(tor(), "2001:db8:2::/80")
+	l.speaker.apply(d)
+	l.established()
 	d.ListenPort, d.ListenAddresses = 179, []netip.Addr{netip.MustParseAddr("2001:db8:1::99")}
 	l.Expect(l.speaker.try(d)).To(MatchError(ContainSubstring("cannot assign requested address")))
+	l.Expect(l.flaps()).To(BeZero())
+	l.established()
 	l.node.run("ip", "address", "add", "2001:db8:1::99/128", "dev", "lo")
+	l.speaker.apply(d)
+	l.established()
+	d.RouterID = netip.MustParseAddr("192.0.2.3")
 	l.speaker.apply(d)
 	l.established()
 }

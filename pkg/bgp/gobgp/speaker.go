@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -94,11 +96,40 @@ func (s *Speaker) Apply(ctx context.Context, desired bgp.Desired) error {
 	changes := bgp.Compare(s.has, desired)
 	if changes.Restart || !s.started {
 		changes.Restart = true
+		if err := s.canListen(ctx, desired); err != nil {
+			return fmt.Errorf("listening for BGP peers: %w", err)
+		}
 		if err := s.restart(ctx, desired); err != nil {
 			return fmt.Errorf("starting the BGP speaker of AS %d: %w", desired.ASN, err)
 		}
 	}
 	return s.change(ctx, desired, changes)
+}
+
+// canListen tries it, before anything that runs is given up for it.
+func (s *Speaker) canListen(ctx context.Context, desired bgp.Desired) error {
+	if desired.ListenPort == 0 {
+		return nil
+	}
+	addresses := desired.ListenAddresses
+	if len(addresses) == 0 {
+		addresses = []netip.Addr{netip.IPv6Unspecified()}
+	}
+	var errs []error
+	for _, a := range addresses {
+		own := len(s.has.ListenAddresses) == 0 || len(desired.ListenAddresses) == 0 || slices.Contains(s.has.ListenAddresses, a)
+		if s.started && s.has.ListenPort == desired.ListenPort && own {
+			continue // the socket there is our own
+		}
+		var config net.ListenConfig
+		listener, err := config.Listen(ctx, "tcp", netip.AddrPortFrom(a, desired.ListenPort).String())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, listener.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // restart begins anew. GoBGP's goroutine of an earlier beginning stays behind: it has no end, and a node changes its number hardly ever.

@@ -116,6 +116,7 @@ func TestDHCPv6Conformance(t *testing.T) {
 func TestDHCPv6ObtainsAndRenews(t *testing.T) {
 	node, server := newLink(t)
 	newKea(server).start(brief("2001:db8:8000::"))
+	asks := capture(server)
 	source := start(t, node, client(t))
 	source.gives(MatchRegexp(inPool))
 
@@ -132,17 +133,21 @@ func TestDHCPv6ObtainsAndRenews(t *testing.T) {
 		g.Expect(ps[0].Prefix).To(Equal(first[0].Prefix))
 		return ps[0].ValidUntil
 	}).WithTimeout(soon).Should(BeTemporally(">", first[0].ValidUntil.Add(time.Second)), "twice renewed")
+	asks.sees("dhcp6 renew")
+	g.Expect(asks.said()).NotTo(ContainSubstring("dhcp6 rebind"), "its own server is asked first")
 }
 
-// The length that is asked for reaches the server: of two pools it takes the right one.
+// The length that is asked for is a hint to the server.
 func TestDHCPv6Length(t *testing.T) {
 	node, server := newLink(t)
 	p := lasting("2001:db8:8000::")
 	p.delegated = 60
 	newKea(server).start(p)
+	asks := capture(server)
 	set := client(t)
 	set.DHCPv6.Bits = 60
 	start(t, node, set).gives(MatchRegexp("^2001:db8:8000:[0-9a-f:]*/60$"))
+	asks.sees("IA_PD-prefix ::/60 ")
 }
 
 // The server is away when the lease is to be renewed, and back before it ends.

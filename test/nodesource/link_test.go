@@ -24,6 +24,8 @@ import (
 type advertised struct {
 	prefix           string
 	valid, preferred int
+	// noAddress: nodes do not make addresses of it.
+	noAddress bool
 }
 
 // radvd advertises from the namespace, every three seconds at most.
@@ -33,7 +35,12 @@ func radvd(s *space, prefixes ...advertised) *daemon {
 	var b strings.Builder
 	b.WriteString("interface eth0 {\n  AdvSendAdvert on;\n  MinRtrAdvInterval 3;\n  MaxRtrAdvInterval 4;\n")
 	for _, p := range prefixes {
-		fmt.Fprintf(&b, "  prefix %s { AdvOnLink on; AdvAutonomous on; AdvValidLifetime %d; AdvPreferredLifetime %d; };\n", p.prefix, p.valid, p.preferred)
+		autonomous := "on"
+		if p.noAddress {
+			autonomous = "off"
+		}
+		fmt.Fprintf(&b, "  prefix %s { AdvOnLink on; AdvAutonomous %s; AdvValidLifetime %d; AdvPreferredLifetime %d; };\n",
+			p.prefix, autonomous, p.valid, p.preferred)
 	}
 	b.WriteString("};\n")
 	config := filepath.Join(dir, "radvd.conf")
@@ -47,13 +54,13 @@ func link(bits int) setup { return setup{Link: &linkprefix.Options{Interface: "e
 
 func TestLinkConformance(t *testing.T) {
 	node, router := newLink(t)
-	radvd(router, advertised{"2001:db8:1::/64", 600, 300})
+	radvd(router, advertised{prefix: "2001:db8:1::/64", valid: 600, preferred: 300})
 	sourcetest.Run(t, start(t, node, link(0)), func() { node.run("ip", "address", "add", "2001:db8:2::2/64", "dev", "eth0") })
 }
 
 func TestLinkLearnsAndRenumbers(t *testing.T) {
 	node, router := newLink(t)
-	d := radvd(router, advertised{"2001:db8:1::/64", 600, 300})
+	d := radvd(router, advertised{prefix: "2001:db8:1::/64", valid: 600, preferred: 300})
 	source := start(t, node, link(0))
 	source.gives("2001:db8:1::/64")
 	g := NewWithT(t)
@@ -63,24 +70,32 @@ func TestLinkLearnsAndRenumbers(t *testing.T) {
 	g.Expect(ps[0].Origin).To(Equal("link of eth0"))
 
 	d.stop()
-	radvd(router, advertised{"2001:db8:1::/64", 600, 0}, advertised{"2001:db8:2::/64", 600, 300})
+	radvd(router, advertised{prefix: "2001:db8:1::/64", valid: 600, preferred: 0}, advertised{prefix: "2001:db8:2::/64", valid: 600, preferred: 300})
 	source.gives("2001:db8:2::/64,2001:db8:1::/64 deprecated")
 }
 
 // A prefix that is advertised no more ends with its lifetime, though nobody says a word.
 func TestLinkExpires(t *testing.T) {
 	node, router := newLink(t)
-	d := radvd(router, advertised{"2001:db8:1::/64", 5, 5})
+	d := radvd(router, advertised{prefix: "2001:db8:1::/64", valid: 5, preferred: 5, noAddress: true})
 	source := start(t, node, link(0))
 	source.gives("2001:db8:1::/64")
-	d.cmd.Process.Kill() //nolint:errcheck // a router that goes away without a word
-	source.gives(ContainSubstring("the node has no prefix there"))
+	NewWithT(t).Expect(d.cmd.Process.Kill()).To(Succeed(), "a router that goes away without a word")
+	last := ""
+	NewWithT(t).Eventually(func() string {
+		select {
+		case <-source.Changed(): // it is asked only when it says so
+			last = source.now()
+		default:
+		}
+		return last
+	}).WithTimeout(12 * time.Second).Should(ContainSubstring("the node has no prefix there"))
 }
 
 // The part that is given holds no address of the node, stays the same, and moves when an address comes to lie in it.
 func TestLinkPart(t *testing.T) {
 	node, router := newLink(t)
-	radvd(router, advertised{"2001:db8:1::/64", 600, 300})
+	radvd(router, advertised{prefix: "2001:db8:1::/64", valid: 600, preferred: 300})
 	source := start(t, node, link(80))
 	source.gives("2001:db8:1:0:ffff::/80")
 	own := netip.MustParseAddr("2001:db8:1:0:0:5eff:fe10:1")
@@ -97,7 +112,7 @@ func TestLinkPart(t *testing.T) {
 func TestLinkWithoutAcceptRA(t *testing.T) {
 	node, router := newLink(t)
 	node.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=1")
-	radvd(router, advertised{"2001:db8:1::/64", 600, 300})
+	radvd(router, advertised{prefix: "2001:db8:1::/64", valid: 600, preferred: 300})
 	source := start(t, node, link(0))
 	NewWithT(t).Expect(source.now()).To(ContainSubstring("net.ipv6.conf.eth0.accept_ra is 1 and forwarding is 1: want accept_ra=2"))
 	node.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=2")

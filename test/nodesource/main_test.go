@@ -131,7 +131,8 @@ func start(t *testing.T, s *space, set setup) *remote {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0]) //nolint:gosec // this binary
-	cmd.Env = append(os.Environ(), sourceEnv+"="+string(text))
+	// A proxy that is there for the rest of the node's programs has no part in this.
+	cmd.Env = append(os.Environ(), sourceEnv+"="+string(text), "HTTP_PROXY=http://192.0.2.1:3128", "http_proxy=http://192.0.2.1:3128")
 	cmd.Stderr = testWriter{t, "source"}
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 // timing of a message that is sent until it is answered (RFC 8415, 15): first wait, longest wait, number of messages, duration. Zero: no
-// limit.
+// limit but that of every exchange.
 type timing struct {
 	first, longest time.Duration
 	count          int
@@ -60,12 +60,13 @@ func (s *Source) exchange(ctx context.Context, t timing, m *dhcpv6.Message, acce
 		return err
 	}
 	defer func() { _ = client.Close() }()
-	inner := ctx
-	if t.duration > 0 {
-		var cancel context.CancelFunc
-		inner, cancel = context.WithTimeout(ctx, t.duration)
-		defer cancel()
+	// A socket can go deaf when its interface goes down for a moment: it is not used for longer than that.
+	const longest = 15 * time.Minute
+	if t.duration <= 0 || t.duration > longest {
+		t.duration = longest
 	}
+	inner, cancel := context.WithTimeout(ctx, t.duration)
+	defer cancel()
 	begun := time.Now()
 	outcome := errUnanswered
 	wait := t.first

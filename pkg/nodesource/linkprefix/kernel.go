@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -48,8 +49,23 @@ func dump[T any](f func() (T, error)) (T, error) {
 	return v, err
 }
 
-// ticksPerSecond of the kernel's clock as user space sees it (USER_HZ), the same on every architecture that Kubernetes runs on.
-const ticksPerSecond = 100
+// tick of the kernel's clock as user space sees it (USER_HZ), the same on every architecture that Kubernetes runs on.
+const tick = 10 * time.Millisecond
+
+// routes of the interface's prefixes. The kernel writes 0 for a route that never expires, and for one that does within the tick: what had
+// an end when it was last seen is looked at again.
+func (s *Source) routes(index int) ([]prefixRoute, error) {
+	found, err := prefixRoutes(index)
+	if slices.ContainsFunc(found, func(r prefixRoute) bool { return r.expires == 0 && s.ending[r.prefix] }) {
+		time.Sleep(2 * tick)
+		found, err = prefixRoutes(index)
+	}
+	clear(s.ending)
+	for _, r := range found {
+		s.ending[r.prefix] = r.expires > 0
+	}
+	return found, err
+}
 
 // prefixRoutes of an interface: in the main table, without a gateway, made by the kernel, for an address or a router advertisement, or by
 // a manager of the network that listens to those itself. The library does not tell when a route expires, so the messages are read here.
@@ -107,7 +123,7 @@ func readRoute(message []byte, index int) (r prefixRoute, ok bool, err error) {
 		case unix.RTA_CACHEINFO:
 			// struct rta_cacheinfo: the third of its numbers is when the route expires, in ticks from now.
 			if len(a.Value) >= 12 {
-				r.expires = time.Duration(int32(binary.NativeEndian.Uint32(a.Value[8:]))) * time.Second / ticksPerSecond
+				r.expires = time.Duration(int32(binary.NativeEndian.Uint32(a.Value[8:]))) * tick
 			}
 		}
 	}
@@ -208,7 +224,7 @@ func (s *Source) watch(changes <-chan struct{}) {
 	for {
 		var timer <-chan time.Time
 		if end := s.nextEnd(); !end.IsZero() {
-			timer = time.After(max(time.Second, time.Until(end)))
+			timer = time.After(max(time.Second, time.Until(end)+10*tick))
 		}
 		select {
 		case <-s.ctx.Done():

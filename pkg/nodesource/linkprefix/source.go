@@ -47,6 +47,8 @@ type Source struct {
 	err   error
 	// parts that were given, by the prefix that they are of: they stay for as long as they are free.
 	parts map[netip.Prefix]netip.Prefix
+	// ending are the prefixes that had an end when they were last seen.
+	ending map[netip.Prefix]bool
 }
 
 // New makes a source and begins to follow the kernel's changes.
@@ -61,7 +63,10 @@ func New(options Options) (*Source, error) {
 		return nil, errors.New("no interface: want the name of one, as in eth0")
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Source{options: options, changed: make(chan struct{}, 1), ctx: ctx, stop: stop, parts: map[netip.Prefix]netip.Prefix{}}
+	s := &Source{
+		options: options, changed: make(chan struct{}, 1), ctx: ctx, stop: stop,
+		parts: map[netip.Prefix]netip.Prefix{}, ending: map[netip.Prefix]bool{},
+	}
 	if err := s.follow(); err != nil {
 		stop()
 		s.done.Wait()
@@ -117,7 +122,7 @@ func (s *Source) read() ([]nodesource.Prefix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w", name, err)
 	}
-	routes, err := prefixRoutes(link.Attrs().Index)
+	routes, err := s.routes(link.Attrs().Index)
 	if err != nil {
 		return nil, fmt.Errorf("routes of %s: %w", name, err)
 	}
@@ -142,7 +147,7 @@ func (s *Source) decide(index int, routes []prefixRoute, all []address, now time
 		}
 		p := nodesource.Prefix{Prefix: r.prefix, Origin: "link of " + s.options.Interface, Deprecated: deprecated(index, r.prefix, all)}
 		if r.expires > 0 {
-			p.ValidUntil = now.Add(r.expires).Truncate(time.Second)
+			p.ValidUntil = now.Add(r.expires)
 		}
 		if s.options.Bits > 0 {
 			part, err := s.part(r.prefix, own)

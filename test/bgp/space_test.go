@@ -27,7 +27,7 @@ func needsRoot(t testing.TB) {
 	if os.Getenv("CI") == "true" {
 		t.Fatal("this test needs root, and CI=true: it must not be left out")
 	}
-	t.Skip("LEFT OUT: this test needs root for network namespaces; run: sudo make test-bgp")
+	t.Skip("LEFT OUT: this test needs root for network namespaces; run: sudo make test-node")
 }
 
 // space is a network namespace.

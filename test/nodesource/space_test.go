@@ -30,7 +30,7 @@ func needsRoot(t *testing.T) {
 	if os.Getenv("CI") == "true" {
 		t.Fatal("this test needs root, and CI=true: it must not be left out")
 	}
-	t.Skip("LEFT OUT: this test needs root for network namespaces; run: sudo make test-nodesource")
+	t.Skip("LEFT OUT: this test needs root for network namespaces; run: sudo make test-node")
 }
 
 func matches(want any) types.GomegaMatcher {

@@ -200,6 +200,15 @@ func TestGiveBack(t *testing.T) {
 		b.Expect(tombs).To(HaveLen(1))
 		b.Expect(b.backend.Dump()).To(Equal("2001:db8:0:1::/64 v1/garden/uid/nodes-ipv6/2\n"))
 	})
+	t.Run("but not the very prefix, which an imported record counts otherwise", func(t *testing.T) {
+		b := newBench(t)
+		b.claim(1, published)
+		b.journal.record = reservation.Record{Phase: reservation.Bound, Backend: "fake", Prefix: published, Attempt: 2}
+		var tombs buried
+		b.Expect(b.protocol().GiveBack(t.Context(), b.journal.record, tombs.bury)).To(Succeed())
+		b.Expect(tombs).To(HaveLen(1))
+		b.Expect(b.backend.Dump()).To(Equal("2001:db8:0:7::/64 v1/garden/uid/nodes-ipv6/1\n"))
+	})
 	t.Run("what another seed has taken over stays", func(t *testing.T) {
 		b := newBench(t)
 		shared := b.backend

@@ -221,7 +221,8 @@ func (p *Protocol) reject(ctx context.Context, record Record, why error) (Record
 		p.Reserver.Name(), tries, why)
 }
 
-// clear gives back what earlier attempts still hold. It looks only at the latest of them: those before were cleared then, and
+// clear gives back what earlier attempts still hold, but for the recorded prefix itself, which a former stay on this seed may have
+// left under another attempt. It looks only at the latest of them: those before were cleared then, and
 // what comes in later is garbage.
 func (p *Protocol) clear(ctx context.Context, record Record) error {
 	earlier := record
@@ -230,7 +231,7 @@ func (p *Protocol) clear(ctx context.Context, record Record) error {
 		if err != nil {
 			return err
 		}
-		if err := p.freeOthers(ctx, record, found, netip.Prefix{}); err != nil {
+		if err := p.freeOthers(ctx, record, found, record.Prefix); err != nil {
 			return err
 		}
 	}

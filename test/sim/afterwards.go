@@ -64,6 +64,7 @@ func (c controller) sweep(dry bool) {
 		m.sweeper = &reservation.Sweeper{Home: reservation.Home{GardenID: gardenID, Seed: c.proc.seed.name}, Grace: grace}
 	}
 	m.sweeper.Now = func() time.Time { return c.now }
+	dry = dry || c.proc.seed.careful
 	m.sweeper.DryRun, c.dry, c.sweeping = dry, dry, true
 	m.sweeps++
 	c.sweeps = m.sweeps

@@ -64,6 +64,8 @@ type seed struct {
 	ledger     *reservation.Ledger
 	booked     int // the ledger's version
 	backup     *backup
+	// careful is set after a backup was restored: until all is as it was, garbage is not collected.
+	careful bool
 }
 
 type backup struct {

@@ -118,6 +118,9 @@ func (w *world) settle() {
 	const rounds = 28
 	for round := range rounds {
 		w.now = w.now.Add(3 * time.Hour)
+		for _, on := range w.seeds {
+			on.careful = on.careful && round < 6
+		}
 		for _, s := range w.garden.shoots {
 			for range 3 {
 				w.gardenlet(s)

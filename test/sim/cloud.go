@@ -351,6 +351,9 @@ func (c client) Release(_ context.Context, a reservation.Allocation) error {
 		if c.happens(inUse) {
 			return reservation.Errorf(reservation.Retry, "in use")
 		}
+		if i := c.cloud.items[id-1]; i.held() && (i.key != held.key || i.seed != held.seed) {
+			return reservation.Errorf(reservation.Conflict, "it has changed") // revision_number, or the moment is too short
+		}
 		c.cloud.delete(c.task, id)
 		return nil
 	})

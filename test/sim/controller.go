@@ -214,8 +214,8 @@ func (c controller) intent(g *gathered, name string) (*object, error) {
 		return nil, err
 	}
 	c.pause() // F1
-	g.objects = append(g.objects, wanted)
-	return &g.objects[len(g.objects)-1], nil
+	// The next run goes on, with what it reads then: what this one has read of the shoot may be older than the reservation.
+	return nil, reservation.Errorf(reservation.Wait, "the reservation has been made")
 }
 
 // avoid is what a cache knows to be in use, and the shoot's own reservations as they were read.

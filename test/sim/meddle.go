@@ -137,7 +137,8 @@ func (w *world) save(on *seed) {
 	w.tracef("the etcd of %s is backed up", on.name)
 }
 
-// restore brings an old etcd back. Its extension starts anew, as all that had a watch does. What has moved to another seed since,
+// restore brings an old etcd back. Its extension starts anew, as all that had a watch does, and
+// its operator has it collect garbage in dry runs only for a while. What has moved to another seed since,
 // or is gone, its operator takes out; for what was made since, gardenlet makes the Infrastructure again. A seed whose own pool's
 // ledger is in that etcd cannot be restored without care, and is not here.
 func (w *world) restore(on *seed) {
@@ -156,7 +157,7 @@ func (w *world) restore(on *seed) {
 		}
 	}
 	w.tracef("the etcd of %s is restored from a backup", on.name)
-	on.backup = nil
+	on.backup, on.careful = nil, true
 	on.objects = b.objects
 	for i := range on.objects {
 		on.objects[i].version = on.next()

@@ -160,7 +160,7 @@ func (w *world) advance() {
 		w.stats.calls++
 		w.resume(t)
 	}
-	if w.happens(hung) {
+	if !t.stored && w.happens(hung) {
 		t.asleep = w.now.Add(time.Duration(w.rng.IntN(300)) * time.Second)
 	}
 }

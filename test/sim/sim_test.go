@@ -41,7 +41,7 @@ func TestEverythingHappens(t *testing.T) {
 		g.Expect(n).To(BeNumerically(">", 5), chance(c).String())
 	}
 	for _, kind := range []reservation.Kind{
-		reservation.Retry, reservation.Exhausted, reservation.Quota, reservation.Unauthorized, reservation.Invalid,
+		reservation.Retry, reservation.Wait, reservation.Exhausted, reservation.Quota, reservation.Unauthorized, reservation.Invalid,
 		reservation.Ambiguous, reservation.Conflict,
 	} {
 		g.Expect(total.errors).To(HaveKey(kind))

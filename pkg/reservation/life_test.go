@@ -200,13 +200,20 @@ func TestGiveBack(t *testing.T) {
 		b.Expect(tombs).To(HaveLen(1))
 		b.Expect(b.backend.Dump()).To(Equal("2001:db8:0:1::/64 v1/garden/uid/nodes-ipv6/2\n"))
 	})
-	t.Run("but not the very prefix, which an imported record counts otherwise", func(t *testing.T) {
+	t.Run("of which an imported record counts the attempts otherwise", func(t *testing.T) {
 		b := newBench(t)
 		b.claim(1, published)
-		b.journal.record = reservation.Record{Phase: reservation.Bound, Backend: "fake", Prefix: published, Attempt: 2}
+		imported := reservation.Record{Phase: reservation.Bound, Backend: "fake", Prefix: published, Attempt: 2}
+		want := imported
+		want.Attempt, want.ID = 1, "id-1"
+		var left buried
+		b.Expect(b.protocol().LetGo(t.Context(), imported, left.bury)).To(Succeed())
+		b.Expect(left).To(Equal(buried{want}))
+
 		var tombs buried
-		b.Expect(b.protocol().GiveBack(t.Context(), b.journal.record, tombs.bury)).To(Succeed())
-		b.Expect(tombs).To(HaveLen(1))
+		b.Expect(b.protocol().GiveBack(t.Context(), imported, tombs.bury)).To(Succeed())
+		want.Phase = reservation.Releasing
+		b.Expect(tombs).To(Equal(buried{want}))
 		b.Expect(b.backend.Dump()).To(Equal("2001:db8:0:7::/64 v1/garden/uid/nodes-ipv6/1\n"))
 	})
 	t.Run("what another seed has taken over stays", func(t *testing.T) {

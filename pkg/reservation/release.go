@@ -44,6 +44,15 @@ func (p *Protocol) LetGo(ctx context.Context, record Record, bury Bury) error {
 		return err
 	}
 	ours := slices.DeleteFunc(found, p.foreign)
+	if len(ours) == 0 && record.Prefix.IsValid() {
+		a, _, err := p.otherAttempt(ctx, record, record.Prefix)
+		if err != nil {
+			return err
+		}
+		if a.Prefix.IsValid() && !p.foreign(a) {
+			ours, record.Attempt = []Allocation{a}, a.Owner.Attempt
+		}
+	}
 	if len(ours) == 0 {
 		return nil
 	}
@@ -70,16 +79,27 @@ func (p *Protocol) Needed(ctx context.Context, record Record) (bool, error) {
 // found and recorded first, so that what follows knows what to give back. Afterwards Prefix is what is held, if anything.
 func (p *Protocol) BeginRelease(ctx context.Context, record Record) (Record, error) {
 	next := record
-	if record.Phase == Allocating || record.Phase == Releasing {
-		found, err := p.held(ctx, record)
-		if err != nil {
-			return record, err
-		}
-		keep, ok := recorded(found, record.Prefix)
+	found, err := p.held(ctx, record)
+	if err != nil {
+		return record, err
+	}
+	keep, ok := recorded(found, record.Prefix)
+	switch {
+	case ok && record.Phase == Bound:
+	case record.Phase != Bound:
 		if !ok && len(found) > 0 {
 			keep = slices.MinFunc(found, oldest)
 		}
 		next.ID, next.Prefix = keep.ID, keep.Prefix
+	default:
+		// An imported record may count attempts otherwise than a former stay on this seed did.
+		a, _, err := p.otherAttempt(ctx, record, record.Prefix)
+		if err != nil {
+			return record, err
+		}
+		if a.Prefix.IsValid() && !p.foreign(a) {
+			next.Attempt, next.ID = a.Owner.Attempt, a.ID
+		}
 	}
 	next.Phase = Releasing
 	if next == record {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -67,13 +68,12 @@ func TestPoolThatIsNotThere(t *testing.T) {
 func TestPausedPool(t *testing.T) {
 	g := NewWithT(t)
 	p := newPlace(t, namespaced, "2001:db8:1::/60")
-	annotate := func(annotations map[string]string) {
+	pause := func(value string) { // a patch: the provider writes into its pools, too
 		pool := newPool(namespaced, p.Namespace, p.Namespace+"-first", "2001:db8:1::/60", 64)
-		g.Expect(env.Client.Get(t.Context(), client.ObjectKeyFromObject(pool), pool)).To(Succeed())
-		pool.SetAnnotations(annotations)
-		g.Expect(env.Client.Update(t.Context(), pool)).To(Succeed())
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"cluster.x-k8s.io/paused":`+value+`}}}`))
+		g.Expect(env.Client.Patch(t.Context(), pool, patch)).To(Succeed())
 	}
-	annotate(map[string]string{"cluster.x-k8s.io/paused": ""})
+	pause(`""`)
 	r := p.Reserver(t, objects.Home, objects.Generous, nil)
 	var waiting reservation.Owner
 	g.Eventually(func(g Gomega) { // the provider hears of it through a watch, and may serve one before
@@ -82,7 +82,7 @@ func TestPausedPool(t *testing.T) {
 		g.Expect(reservation.KindOf(err)).To(Equal(reservation.Wait))
 		g.Expect(err).To(MatchError("pool first: " + p.Pools[0].ID + " is paused"))
 	}, objects.Generous).Should(Succeed())
-	annotate(nil)
+	pause(`null`)
 	_, err := r.Allocate(t.Context(), waiting, objects.Request("first"))
 	g.Expect(err).NotTo(HaveOccurred())
 }

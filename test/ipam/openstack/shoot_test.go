@@ -84,9 +84,9 @@ func TestShoot(t *testing.T) {
 	// The owner mends the Secret. Neutron's first answers to both kinds of creations get lost.
 	s.network.Next(createNetwork, cut(1)...)
 	s.network.Next(createSubnet, cut(1)...)
-	g.Expect(s.env.Client.Get(t.Context(), client.ObjectKeyFromObject(cloudprovider), cloudprovider)).To(Succeed())
+	before := cloudprovider.DeepCopy()
 	cloudprovider.Data = s.secret
-	g.Expect(s.env.Client.Update(t.Context(), cloudprovider)).To(Succeed())
+	g.Expect(s.env.Client.Patch(t.Context(), cloudprovider, client.MergeFrom(before))).To(Succeed()) // the controller writes its finalizer
 	g.Eventually(func() *extensionsv1alpha1.InfrastructureStatusNetworking { return reread().Status.Networking }).
 		Should(And(Not(BeNil()), HaveField("Nodes", HaveLen(1)), HaveField("Services", HaveLen(1))))
 	g.Expect(s.network.Pending()).To(BeZero())

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -53,15 +54,17 @@ func (r *shootReconciler) ensureOne(ctx context.Context, g *gathered, t tenant, 
 	if err != nil {
 		return err
 	}
-	switch {
-	case record.Phase == reservation.Bound:
+	_, published := publishedFor(g, object)
+	switch reservation.DecideOne(record.Phase, object.DeletionTimestamp != nil, published) {
+	case reservation.Keep:
 		return r.keepBound(ctx, g, t, object, record)
-	case record.Phase == reservation.Releasing || object.DeletionTimestamp != nil:
+	case reservation.Release:
 		// Deleted before it was bound, or by a shoot that was on its way out: finish that, then begin anew.
 		if err := r.releaseOne(ctx, t, object); err != nil {
 			return err
 		}
 		return reservation.Errorf(reservation.Wait, "the reservation was deleted and is made anew")
+	case reservation.Ensure, reservation.Restore, reservation.Migrate:
 	}
 	err = r.drive(ctx, g, t, p, object, record)
 	if err != nil {
@@ -89,8 +92,20 @@ func (r *shootReconciler) intent(ctx context.Context, g *gathered, t tenant, req
 		return nil, fmt.Errorf("creating PrefixReservation %s: %w", client.ObjectKeyFromObject(wanted), err)
 	}
 	r.fail(reservation.AfterIntent)
+	// What was read of the shoot may be older than the intent. Its creation wakes us, and then it is read again.
 	g.reservations = append(g.reservations, *wanted)
-	return &g.reservations[len(g.reservations)-1], nil
+	return nil, reservation.Errorf(reservation.Wait, "it is on record that the shoot wants a prefix")
+}
+
+// publishedFor is the range that Kubernetes has already for a reservation: what the Shoot's status says, or, before gardenlet has
+// copied it there, what the reservation says was published and the Infrastructure shows.
+func publishedFor(g *gathered, object *v1alpha1.PrefixReservation) (netip.Prefix, bool) {
+	key := infrastructure.KeyOf(object)
+	if published, ok := infrastructure.PublishedBefore(g.cluster.Shoot, key); ok {
+		return published, true
+	}
+	reported, ok := infrastructure.Reported(&g.infra.Status, key)
+	return reported, ok && object.Status.Published == reported.String()
 }
 
 // revisit compares an intent with what the Shoot asks for by now. What is bound, or published, stays as it is; else it is made
@@ -100,7 +115,7 @@ func (r *shootReconciler) revisit(ctx context.Context, g *gathered, t tenant, ex
 		existing.Spec.PrefixLength != wanted.Spec.PrefixLength || existing.Spec.PublishedLength != wanted.Spec.PublishedLength
 	moved := existing.Spec.Backend != wanted.Spec.Backend || existing.Spec.Pool != wanted.Spec.Pool
 	phase := existing.Status.Phase
-	_, published := infrastructure.PublishedBefore(g.cluster.Shoot, infrastructure.KeyOf(existing))
+	_, published := publishedFor(g, existing)
 	settled := published || phase == v1alpha1.PhaseBound || phase == v1alpha1.PhaseReleasing || existing.DeletionTimestamp != nil
 	if (resized || moved) && !settled {
 		if err := r.releaseOne(ctx, t, existing); err != nil {
@@ -153,7 +168,7 @@ func (r *shootReconciler) drive(ctx context.Context, g *gathered, t tenant, p pl
 		return err
 	}
 	reported, isReported := infrastructure.Reported(&g.infra.Status, key)
-	if published, ok := infrastructure.PublishedBefore(g.cluster.Shoot, key); ok {
+	if published, ok := publishedFor(g, object); ok {
 		return r.restore(ctx, t, p, object, record, request, inUse{published: published, reported: isReported && reported == published})
 	}
 	var unfit error

@@ -58,6 +58,14 @@ func (k *kit) gather(ctx context.Context, name string) (*gathered, error) {
 		return nil, nil
 	}
 
+	// The reservations first: a worker that hangs after it has read that the shoot is gone must not see, and release, those of the
+	// next shoot of the name.
+	list := &v1alpha1.PrefixReservationList{}
+	if err := k.live.List(ctx, list, client.InNamespace(name)); err != nil {
+		return nil, fmt.Errorf("listing the PrefixReservations of %s: %w", name, err)
+	}
+	g.reservations = list.Items
+
 	infras := &extensionsv1alpha1.InfrastructureList{}
 	if err := k.live.List(ctx, infras, client.InNamespace(name)); err != nil {
 		return nil, fmt.Errorf("listing the Infrastructures of %s: %w", name, err)
@@ -75,12 +83,6 @@ func (k *kit) gather(ctx context.Context, name string) (*gathered, error) {
 	case !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("reading Cluster %s: %w", name, err)
 	}
-
-	list := &v1alpha1.PrefixReservationList{}
-	if err := k.live.List(ctx, list, client.InNamespace(name)); err != nil {
-		return nil, fmt.Errorf("listing the PrefixReservations of %s: %w", name, err)
-	}
-	g.reservations = list.Items
 	return g, nil
 }
 

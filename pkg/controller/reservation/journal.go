@@ -59,8 +59,9 @@ func (j *journal) Save(ctx context.Context, record reservation.Record) error {
 	if err := j.kit.client.Status().Update(ctx, next); err != nil {
 		return err
 	}
+	before := j.object.Status.Phase
 	*j.object = *next
-	if record.Phase == reservation.Bound {
+	if record.Phase == reservation.Bound && before != v1alpha1.PhaseBound { // the protocol also stores what it knows, to find out whether it is out of date
 		j.kit.event(next, corev1.EventTypeNormal, "Bound", "Reserve", "%s holds %s, of which %s is published", record.Backend, record.Prefix, status.Published)
 		observeBound(next, j.kit.now())
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
@@ -35,9 +34,7 @@ func (k *kit) letGo(ctx context.Context, t tenant, object *v1alpha1.PrefixReserv
 	if err != nil {
 		return err
 	}
-	before := object.DeepCopy()
-	metav1.SetMetaDataAnnotation(&object.ObjectMeta, v1alpha1.AnnotationMoved, "true")
-	if err := k.client.Patch(ctx, object, client.MergeFrom(before)); err != nil {
+	if err := k.patchMeta(ctx, object, map[string]any{"annotations": map[string]string{v1alpha1.AnnotationMoved: "true"}}); err != nil {
 		return fmt.Errorf("marking: %w", err)
 	}
 	if record.Backend != "" && record.Backend != backendAdopted {

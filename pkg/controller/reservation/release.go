@@ -6,6 +6,7 @@ package reservation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -14,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -163,12 +165,23 @@ func (k *kit) remove(ctx context.Context, object *v1alpha1.PrefixReservation) er
 }
 
 func (k *kit) dropFinalizer(ctx context.Context, object *v1alpha1.PrefixReservation) error {
-	before := object.DeepCopy()
 	if !controllerutil.RemoveFinalizer(object, v1alpha1.FinalizerReservation) {
 		return nil
 	}
-	if err := k.client.Patch(ctx, object, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	err := k.patchMeta(ctx, object, map[string]any{"finalizers": object.Finalizers})
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("removing the finalizer: %w", err)
 	}
 	return nil
+}
+
+// patchMeta merges fields into this very object's metadata: the UID is a precondition, so that a later object of the same name is
+// left alone.
+func (k *kit) patchMeta(ctx context.Context, object *v1alpha1.PrefixReservation, fields map[string]any) error {
+	fields["uid"] = object.UID
+	patch, err := json.Marshal(map[string]any{"metadata": fields})
+	if err != nil {
+		return err
+	}
+	return k.client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch))
 }

@@ -45,7 +45,7 @@ binaries: ## Build the API servers that the integration tests run, into the cach
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-race sim test-integration test-ipam test-node ## Everything that needs no landscape: unit, race, simulation, integration, IPAM, node tests
+test: test-unit test-race test-sim sim test-integration test-ipam test-node ## Everything that needs no landscape: unit, race, simulation, integration, IPAM, node tests
 
 .PHONY: test-unit
 test-unit: ## Unit tests, fuzz seeds and golden files
@@ -68,6 +68,10 @@ test-ipam: binaries ## The IPAM backends against their real servers, or wire-lev
 
 RUNS ?= 100000
 SEED ?= 1
+
+.PHONY: test-sim
+test-sim: ## The simulation's own tests, and that it finds each bug that is put in on purpose
+	go test -count=1 -timeout 15m ./test/sim
 
 .PHONY: sim
 sim: ## Simulate the reservation protocol against an IPAM that fails in every way: RUNS=100000 SEED=1

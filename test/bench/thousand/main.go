@@ -40,7 +40,7 @@ func main() {
 	}
 	var set settings
 	flag.IntVar(&set.Shoots, "shoots", 1000, "Shoots that are created at once")
-	flag.IntVar(&set.Workers, "workers", 5, "Shoots that the controller works on at a time")
+	flag.IntVar(&set.Workers, "workers", 25, "Shoots that the controller works on at a time")
 	flag.Float64Var(&set.QPS, "qps", 100, "requests a second that the controller may make; negative: any number")
 	flag.IntVar(&set.Burst, "burst", 130, "requests that the controller may make at once")
 	patience := flag.Duration("patience", 15*time.Minute, "how long to wait for the last one")

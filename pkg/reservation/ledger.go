@@ -211,22 +211,5 @@ type Store interface {
 	Update(ctx context.Context, change func(*Ledger) error) error
 }
 
-// Usage tells how full a pool is.
-type Usage struct {
-	Pool string
-	// Capacity and Free are numbers of addresses; floating point because they do not fit an integer.
-	Capacity, Free float64
-	// LargestFree is the length of the largest prefix that can still be cut, -1 if nothing is left.
-	LargestFree int
-	// FreePrefixes are the numbers of prefixes that could still be cut if all free space went to prefixes of that length, by
-	// length in bits. A backend that cannot tell leaves it empty.
-	FreePrefixes map[int]float64
-}
-
-// Meter is a Reserver that can tell how full it is.
-type Meter interface {
-	Usage(context.Context) ([]Usage, error)
-}
-
 // stampOf is a time as a ledger keeps it.
 func stampOf(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

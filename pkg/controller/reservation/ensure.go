@@ -224,7 +224,7 @@ func (r *shootReconciler) regain(ctx context.Context, object *v1alpha1.PrefixRes
 	return nil
 }
 
-// report writes into the reservation why it does not get on. Only what changed is written: the write wakes us.
+// report writes into the reservation why it does not get on.
 func (r *shootReconciler) report(ctx context.Context, g *gathered, object *v1alpha1.PrefixReservation, cause error) error {
 	kind := reservation.KindOf(cause)
 	next := object.DeepCopy()
@@ -237,23 +237,12 @@ func (r *shootReconciler) report(ctx context.Context, g *gathered, object *v1alp
 		next.Status.Phase = v1alpha1.PhaseAllocating
 	}
 	setBound(next, metav1.ConditionFalse, string(kind), cause.Error())
-	if equality.Semantic.DeepEqual(next.Status, object.Status) {
-		return nil
-	}
-	ctx, cancel := afterwards(ctx)
-	defer cancel()
-	if err := r.client.Status().Update(ctx, next); err != nil {
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return nil // somebody else got on; the next run sees
-		}
-		return fmt.Errorf("storing why: %w", err)
-	}
-	*object = *next
-	if kind.Failed() {
+	told, err := r.updateStatus(ctx, object, next)
+	if told && kind.Failed() {
 		r.event(next, corev1.EventTypeWarning, string(kind), "Reserve", "%v", cause)
 		r.event(g.infra, corev1.EventTypeWarning, string(kind), "Reserve", "%s: %v", object.Name, cause)
 	}
-	return nil
+	return err
 }
 
 // publish writes the Infrastructure's status if the webhook would now make another of it: ranges to merge in, or an

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -98,6 +100,24 @@ func recordOf(r *v1alpha1.PrefixReservation) (reservation.Record, error) {
 		record.Prefix = allocated
 	}
 	return record, nil
+}
+
+// updateStatus writes the status of next where it differs from object's, which is then next. Only what changed is written: the write wakes
+// us. It says whether it has.
+func (k *kit) updateStatus(ctx context.Context, object, next *v1alpha1.PrefixReservation) (bool, error) {
+	if equality.Semantic.DeepEqual(next.Status, object.Status) {
+		return false, nil
+	}
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	if err := k.client.Status().Update(ctx, next); err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return false, nil // somebody else got on; the next run sees
+		}
+		return false, fmt.Errorf("storing the status of %s: %w", next.Name, err)
+	}
+	*object = *next
+	return true, nil
 }
 
 func setBound(r *v1alpha1.PrefixReservation, status metav1.ConditionStatus, reason, message string) {

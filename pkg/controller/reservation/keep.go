@@ -13,8 +13,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -166,19 +164,8 @@ func (w *witness) Lookup(ctx context.Context, owner reservation.Owner) ([]reserv
 func (r *shootReconciler) setHeld(ctx context.Context, object *v1alpha1.PrefixReservation, status metav1.ConditionStatus, reason, message string) error {
 	next := object.DeepCopy()
 	setHeld(next, status, reason, message)
-	if equality.Semantic.DeepEqual(next.Status, object.Status) {
-		return nil
-	}
-	ctx, cancel := afterwards(ctx)
-	defer cancel()
-	if err := r.client.Status().Update(ctx, next); err != nil {
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return nil // somebody else got on; the next run sees
-		}
-		return fmt.Errorf("storing whether %s is still held: %w", next.Status.Allocated, err)
-	}
-	*object = *next
-	return nil
+	_, err := r.updateStatus(ctx, object, next)
+	return err
 }
 
 func setHeld(r *v1alpha1.PrefixReservation, status metav1.ConditionStatus, reason, message string) {

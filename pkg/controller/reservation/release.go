@@ -11,7 +11,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -88,26 +87,15 @@ func (k *kit) giveBack(ctx context.Context, t tenant, object *v1alpha1.PrefixRes
 	return k.protocol(held.reserver, object).GiveBack(ctx, record, bury)
 }
 
-// reportRelease writes into the reservation why it cannot be given back. Only what changed is written: the write wakes us.
+// reportRelease writes into the reservation why it cannot be given back.
 func (k *kit) reportRelease(ctx context.Context, object *v1alpha1.PrefixReservation, cause error) error {
 	kind, next := reservation.KindOf(cause), object.DeepCopy()
 	setBound(next, metav1.ConditionFalse, string(kind), "the shoot is gone, but the prefix cannot be given back: "+cause.Error())
-	if equality.Semantic.DeepEqual(next.Status, object.Status) {
-		return nil
-	}
-	ctx, cancel := afterwards(ctx)
-	defer cancel()
-	if err := k.client.Status().Update(ctx, next); err != nil {
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return nil // somebody else got on; the next run sees
-		}
-		return fmt.Errorf("storing why: %w", err)
-	}
-	*object = *next
-	if kind.Failed() {
+	told, err := k.updateStatus(ctx, object, next)
+	if told && kind.Failed() {
 		k.event(object, corev1.EventTypeWarning, "ReleaseFailed", "Release", "%s cannot be given back: %v", object.Status.Allocated, cause)
 	}
-	return nil
+	return err
 }
 
 // bury makes the tombstone of a reservation. A second call begins its time anew, and makes another version of it: whoever is about to

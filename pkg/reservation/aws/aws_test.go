@@ -6,7 +6,6 @@ package aws
 
 import (
 	"context"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -101,13 +100,4 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		NewWithT(t).Expect(err).To(MatchError(says))
 		NewWithT(t).Expect(reservation.KindOf(err)).To(Equal(reservation.Invalid))
 	}
-}
-
-func TestUsageOf(t *testing.T) {
-	g := NewWithT(t)
-	pool := reservation.Pool{Name: "main", MinBits: 56, MaxBits: 64}
-	full := usageOf(pool, []netip.Prefix{netip.MustParsePrefix("2001:db8::/56")}, nil)
-	g.Expect([]any{full.Capacity, full.Free, full.LargestFree, full.FreePrefixes[64]}).To(Equal([]any{4722366482869645213696.0, 0.0, -1, 0.0}))
-	part := usageOf(pool, nil, []netip.Prefix{netip.MustParsePrefix("2001:db8:0:80::/57"), netip.MustParsePrefix("2001:db8::/66")})
-	g.Expect([]any{part.LargestFree, part.FreePrefixes[56], part.FreePrefixes[57], part.FreePrefixes[64]}).To(Equal([]any{57, 0.0, 1.0, 128.0}))
 }

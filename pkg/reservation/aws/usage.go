@@ -7,8 +7,8 @@ package aws
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -38,29 +38,9 @@ func (r *Reserver) Usage(ctx context.Context) ([]reservation.Usage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("finding the free space of %s: %w", r.poolText(pool.ID), err)
 		}
-		usages = append(usages, usageOf(pool, whole, free))
+		usages = append(usages, reservation.UsageOf(pool, whole, slices.Values(free)))
 	}
 	return usages, nil
-}
-
-func usageOf(pool reservation.Pool, whole, free []netip.Prefix) reservation.Usage {
-	u := reservation.Usage{Pool: pool.Name, LargestFree: -1, FreePrefixes: map[int]float64{}}
-	for _, p := range whole {
-		u.Capacity += math.Ldexp(1, p.Addr().BitLen()-p.Bits())
-	}
-	for bits := pool.MinBits; bits <= pool.MaxBits; bits++ {
-		u.FreePrefixes[bits] = 0
-	}
-	for _, p := range free {
-		u.Free += math.Ldexp(1, p.Addr().BitLen()-p.Bits())
-		if u.LargestFree < 0 || p.Bits() < u.LargestFree {
-			u.LargestFree = p.Bits()
-		}
-		for bits := max(pool.MinBits, p.Bits()); bits <= pool.MaxBits; bits++ {
-			u.FreePrefixes[bits] += math.Ldexp(1, bits-p.Bits())
-		}
-	}
-	return u
 }
 
 // cidrs that are provisioned to a pool.

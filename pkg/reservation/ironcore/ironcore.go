@@ -10,8 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"net/netip"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -68,37 +67,11 @@ func (r *Reserver) Usage(ctx context.Context) ([]reservation.Usage, error) {
 		if err != nil {
 			return nil, err
 		}
-		usage, err := usageOf(pool, space)
+		free, err := prefix.Free(space.Whole, space.Prefixes())
 		if err != nil {
-			return nil, err
+			return nil, reservation.Errorf(reservation.Invalid, "pool %s: %w", pool.Name, err)
 		}
-		usages = append(usages, usage)
+		usages = append(usages, reservation.UsageOf(pool, space.Whole, slices.Values(free)))
 	}
 	return usages, nil
 }
-
-func usageOf(pool reservation.Pool, space objectipam.Space) (reservation.Usage, error) {
-	usage := reservation.Usage{Pool: pool.Name, LargestFree: -1, FreePrefixes: map[int]float64{}}
-	free, err := prefix.Free(space.Whole, space.Prefixes())
-	if err != nil {
-		return usage, reservation.Errorf(reservation.Invalid, "pool %s: %w", pool.Name, err)
-	}
-	for bits := pool.MinBits; bits <= pool.MaxBits; bits++ {
-		usage.FreePrefixes[bits] = 0 // a figure that is missing looks like one that is not known
-	}
-	for _, p := range space.Whole {
-		usage.Capacity += addresses(p)
-	}
-	for _, p := range free {
-		usage.Free += addresses(p)
-		if usage.LargestFree < 0 || p.Bits() < usage.LargestFree {
-			usage.LargestFree = p.Bits()
-		}
-		for bits := max(p.Bits(), pool.MinBits); bits <= pool.MaxBits; bits++ {
-			usage.FreePrefixes[bits] += math.Ldexp(1, bits-p.Bits())
-		}
-	}
-	return usage, nil
-}
-
-func addresses(p netip.Prefix) float64 { return math.Ldexp(1, p.Addr().BitLen()-p.Bits()) }

@@ -11,7 +11,6 @@ import (
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/objectipam"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
 )
 
@@ -21,21 +20,6 @@ func TestNewRefusesWhatItCannotWorkWith(t *testing.T) {
 	g.Expect(err).To(MatchError("backend ipam: the namespace of the Prefixes is missing"))
 	_, err = New("ipam", Config{Namespace: "ipam"}, []reservation.Pool{{Name: "good", ID: "parent"}, {Name: "bad"}}, reservation.Home{}, nil)
 	g.Expect(err).To(MatchError("backend ipam, pool bad: the ID is missing, must be the name of the parent Prefix"))
-}
-
-func TestUsage(t *testing.T) {
-	g := NewWithT(t)
-	whole := netip.MustParsePrefix("2001:db8::/62")
-	pool := reservation.Pool{Name: "public", MinBits: 63, MaxBits: 64}
-	for used, want := range map[netip.Prefix]reservation.Usage{
-		netip.MustParsePrefix("2001:db8::/64"): {
-			Pool: "public", Capacity: 0x1p66, Free: 0x3p64, LargestFree: 63, FreePrefixes: map[int]float64{63: 1, 64: 3},
-		},
-		whole: {Pool: "public", Capacity: 0x1p66, LargestFree: -1, FreePrefixes: map[int]float64{63: 0, 64: 0}},
-	} {
-		space := objectipam.Space{Whole: []netip.Prefix{whole}, Used: []objectipam.Part{{Prefix: used}}}
-		g.Expect(usageOf(pool, space)).To(Equal(want))
-	}
 }
 
 func TestPrefixHoldsSomethingOnceItIsAllocated(t *testing.T) {

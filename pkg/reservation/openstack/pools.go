@@ -6,10 +6,11 @@ package openstack
 
 import (
 	"context"
-	"math"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
@@ -113,35 +114,11 @@ func (r *Reserver) Usage(ctx context.Context) ([]reservation.Usage, error) {
 		if !complete {
 			continue
 		}
-		usage, err := usageOf(pool, whole, used)
+		free, err := prefix.Free(whole, used)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("finding the free space of pool %s: %w", pool.Name, err)
 		}
-		usages = append(usages, usage)
+		usages = append(usages, reservation.UsageOf(pool, whole, slices.Values(free)))
 	}
 	return usages, nil
-}
-
-func usageOf(pool reservation.Pool, whole, used []netip.Prefix) (reservation.Usage, error) {
-	usage := reservation.Usage{Pool: pool.Name, LargestFree: -1, FreePrefixes: map[int]float64{}}
-	free, err := prefix.Free(whole, used)
-	if err != nil {
-		return usage, err
-	}
-	for bits := pool.MinBits; bits <= pool.MaxBits; bits++ {
-		usage.FreePrefixes[bits] = 0
-	}
-	for _, p := range whole {
-		usage.Capacity += math.Ldexp(1, p.Addr().BitLen()-p.Bits())
-	}
-	for _, p := range free {
-		usage.Free += math.Ldexp(1, p.Addr().BitLen()-p.Bits())
-		if usage.LargestFree < 0 || p.Bits() < usage.LargestFree {
-			usage.LargestFree = p.Bits()
-		}
-		for bits := max(pool.MinBits, p.Bits()); bits <= pool.MaxBits; bits++ {
-			usage.FreePrefixes[bits] += math.Ldexp(1, bits-p.Bits())
-		}
-	}
-	return usage, nil
 }

@@ -9,7 +9,6 @@ package pool
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -150,26 +149,13 @@ func (r *Reserver) Usage(ctx context.Context) ([]reservation.Usage, error) {
 }
 
 func (s source) usage(ledger *reservation.Ledger) reservation.Usage {
-	usage := reservation.Usage{Pool: s.Name, LargestFree: -1, FreePrefixes: map[int]float64{}}
-	var free [129]float64 // maximal free prefixes by length
-	for _, whole := range s.whole {
-		usage.Capacity += addresses(whole)
-		for p := range ledger.Free(whole) {
-			usage.Free += addresses(p)
-			free[p.Bits()]++
-			if usage.LargestFree < 0 || p.Bits() < usage.LargestFree {
-				usage.LargestFree = p.Bits()
+	return reservation.UsageOf(s.Pool, s.whole, func(yield func(netip.Prefix) bool) {
+		for _, whole := range s.whole {
+			for p := range ledger.Free(whole) {
+				if !yield(p) {
+					return
+				}
 			}
 		}
-	}
-	room := 0.0 // prefixes of the current length that could be cut
-	for bits := range free {
-		room = 2*room + free[bits]
-		if bits >= s.MinBits && bits <= s.MaxBits {
-			usage.FreePrefixes[bits] = room
-		}
-	}
-	return usage
+	})
 }
-
-func addresses(p netip.Prefix) float64 { return math.Ldexp(1, p.Addr().BitLen()-p.Bits()) }

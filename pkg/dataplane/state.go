@@ -49,6 +49,43 @@ type Intent struct {
 	Own []netip.Prefix
 	// Peers are the nodes to route to directly; none if the infrastructure routes.
 	Peers []Peer
+	// Imported are routes that BGP peers told of.
+	Imported []Imported
+	// Unforwarded are ranges of Services that routers send here: what comes in by an interface to one of them and is not translated
+	// is refused instead of forwarded, or it would go back to the router and round. The node's own packets are not concerned.
+	Unforwarded []netip.Prefix
+	// Tunnel to other nodes; nil if nothing is encapsulated.
+	Tunnel *Tunnel
+}
+
+// Imported is a route with one next hop or several that share its packets.
+type Imported struct {
+	Dst  netip.Prefix
+	Hops []Hop
+}
+
+// Hop is a next hop.
+type Hop struct {
+	Via    netip.Addr
+	Device string
+}
+
+// Tunnel is a VXLAN interface (RFC 7348) with its remote ends.
+type Tunnel struct {
+	VNI, Port int
+	// Local is the node's own address under the tunnel, of the family of all remotes' addresses.
+	Local netip.Addr
+	// Remotes are the nodes reached through it.
+	Remotes []Remote
+}
+
+// Remote is a node at the other end of a tunnel.
+type Remote struct {
+	Name string
+	// Addr is the node's address under the tunnel.
+	Addr netip.Addr
+	// Prefixes behind it that are reached through the tunnel, of any family.
+	Prefixes []netip.Prefix
 }
 
 // State is the desired state of the node.

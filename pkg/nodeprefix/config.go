@@ -16,6 +16,29 @@ type Config struct {
 	Kind       string `json:"kind"` // IPAMConfiguration
 	// Ranges, one a family of the pods, primary family first: the order of Node.spec.podCIDRs.
 	Ranges []Range `json:"ranges"`
+	// Sources say who gives nodes their own IPv6 prefixes. The first entry that matches a node counts; a node that none matches gets
+	// its prefix from Pool. IPv4 ranges are always cut from Pool.
+	Sources []Source `json:"sources,omitempty"`
+}
+
+// Origin of nodes' prefixes.
+type Origin string
+
+// The origins.
+const (
+	// FromPool: this controller cuts them from Range.Pool.
+	FromPool Origin = "Pool"
+	// FromNode: each node reports its own in AnnotationReportedPrefix, because its infrastructure gave it one.
+	FromNode Origin = "Node"
+	// FromElsewhere: somebody else writes Node.spec.podCIDRs; they are only checked.
+	FromElsewhere Origin = "Elsewhere"
+)
+
+// Source says who gives some nodes their prefixes.
+type Source struct {
+	Origin Origin `json:"origin"`
+	// MatchLabels of the nodes that it is for; every node if empty.
+	MatchLabels map[string]string `json:"matchLabels,omitempty"`
 }
 
 // Range says how the pod ranges of one family are made.
@@ -23,7 +46,7 @@ type Range struct {
 	// Family is IPv6 or IPv4.
 	Family string `json:"family"`
 	// Pool is the prefix that nodes' prefixes are cut from: the published nodes range if the pods come from the node's own prefix,
-	// else the published pods range.
+	// else the published pods range. The zero value, if no node gets its prefix from it.
 	Pool netip.Prefix `json:"pool"`
 	// NodeBits is the length of each node's prefix.
 	NodeBits int `json:"nodeBits"`
@@ -31,7 +54,19 @@ type Range struct {
 	PodBits int `json:"podBits"`
 	// PodChild is the index of the pods' child in the node's prefix; -1: the highest that holds no address of the node.
 	PodChild int `json:"podChild"`
+	// Within are the prefixes that hold every prefix that a node may report; none: any of the Scope.
+	Within []netip.Prefix `json:"within,omitempty"`
+	// Scope that a reported prefix must have, Global or UniqueLocal; empty: either.
+	Scope string `json:"scope,omitempty"`
 	// HoldsNodes is true if nodes have addresses of their own in Pool: then no prefix is given out that holds a node's address, nor the
 	// first one, where gateways and nodes live.
 	HoldsNodes bool `json:"holdsNodes,omitempty"`
 }
+
+// Annotations of a node that its own agent writes, and nobody else.
+const (
+	// AnnotationReportedPrefix are the prefixes that the node's infrastructure gave it, comma-separated.
+	AnnotationReportedPrefix = "ipv6.networking.extensions.gardener.cloud/reported-node-prefix"
+	// AnnotationPrefixSource tells people where it is from, or why there is none.
+	AnnotationPrefixSource = "ipv6.networking.extensions.gardener.cloud/node-prefix-source"
+)

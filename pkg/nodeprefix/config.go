@@ -15,10 +15,15 @@ type Config struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"` // IPAMConfiguration
 	// Ranges, one a family of the pods, primary family first: the order of Node.spec.podCIDRs.
+	// None, if somebody else gives nodes their pod ranges and only LoadBalancerPools are of use.
 	Ranges []Range `json:"ranges"`
 	// Sources say who gives nodes their own IPv6 prefixes. The first entry that matches a node counts; a node that none matches gets
 	// its prefix from Pool. IPv4 ranges are always cut from Pool.
 	Sources []Source `json:"sources,omitempty"`
+	// LoadBalancerPools hold the addresses for Services of type LoadBalancer; none: somebody else gives those out.
+	LoadBalancerPools []LoadBalancerPool `json:"loadBalancerPools,omitempty"`
+	// LoadBalancerClassOnly leaves Services without spec.loadBalancerClass to the load balancer controller of the cloud.
+	LoadBalancerClassOnly bool `json:"loadBalancerClassOnly,omitempty"`
 }
 
 // Origin of nodes' prefixes.

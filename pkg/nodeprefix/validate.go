@@ -62,7 +62,7 @@ func (c Config) Validate() error {
 	if c.APIVersion != ConfigAPIVersion || c.Kind != ConfigKind {
 		errs = append(errs, fmt.Errorf("the document is %q %q, want %q %q", c.APIVersion, c.Kind, ConfigAPIVersion, ConfigKind))
 	}
-	if len(c.Ranges) == 0 {
+	if len(c.Ranges) == 0 && len(c.LoadBalancerPools) == 0 {
 		errs = append(errs, errors.New("ranges is empty: name the pool of at least one family"))
 	}
 	seen := map[string]bool{}
@@ -75,6 +75,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("ranges[%d].%w", i, err))
 		}
 	}
+	errs = append(errs, validatePools(c.LoadBalancerPools)...)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("IPAM configuration: %w", err)
 	}

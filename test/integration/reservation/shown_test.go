@@ -13,9 +13,9 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 )
 
-// Gardenlet has read a range from the Infrastructure before it stands in the Shoot's status. Who deletes the reservation in between
-// must not bring the shoot another range than the one that its control plane is being made with.
-func TestDeletedWhileOnlyTheInfrastructureShowsIt(t *testing.T) {
+// Gardenlet has read a range from the Infrastructure before it stands in the Shoot's status. A reservation that is on its way out in
+// between comes back with the same prefix: the control plane is being made with it.
+func TestReleasingWhileOnlyTheInfrastructureShowsIt(t *testing.T) {
 	w := newWorld(t)
 	startHere(t, settings{Namespace: w.namespace, Pools: poolOf("public", "2001:db8::/48")}, nil)
 	s := w.newShoot(demo)
@@ -23,11 +23,14 @@ func TestDeletedWhileOnlyTheInfrastructureShowsIt(t *testing.T) {
 	w.Eventually(func() *networking { return s.infra().Status.Networking }).ShouldNot(BeNil())
 	w.Expect(s.shoot.Status.Networking).To(BeNil(), "gardenlet has not copied it")
 
+	services := s.get("services-ipv6")
+	services.Status.Phase = v1alpha1.PhaseReleasing
+	w.Expect(env.Client.Status().Update(wctx, services)).To(Succeed())
 	w.Expect(env.Client.Delete(wctx, s.get("services-ipv6"))).To(Succeed())
+	w.Eventually(s.phase("services-ipv6")).Should(Equal(v1alpha1.PhaseBound))
 	for range 3 {
 		s.providerWrites(gardencorev1beta1.LastOperationStateSucceeded, nil) // wakes the controller
 		w.Consistently(s.heldBy(poolLedger)).Should(ConsistOf("nodes-ipv6 2001:db8::/64", "services-ipv6 2001:db8:0:1::/64"))
 	}
-	w.Expect(s.get("services-ipv6").Status.Phase).To(Equal(v1alpha1.PhaseBound))
 	w.Expect(s.infra().Status.Networking.Services).To(Equal([]string{"2001:db8:0:1::/112"}))
 }

@@ -167,6 +167,10 @@ type Host interface {
 	Addrs(ctx context.Context) ([]netip.Addr, error)
 	// Neighbour says through which interface an address is reached, and whether without a router.
 	Neighbour(ctx context.Context, a netip.Addr) (device string, onLink bool, err error)
+	// Gateways are the next hops of the default routes that others have made, of each family those of the lowest metric, sorted.
+	Gateways(ctx context.Context) ([]Hop, error)
+	// Connected are the prefixes of the node's links, pods' wires apart: what lies in them is reached without a router.
+	Connected(ctx context.Context) ([]netip.Prefix, error)
 	// Apply brings sysctls and routes to the desired state. If all that failed are single routes, the error is of type RouteErrors.
 	Apply(ctx context.Context, s State) (Changes, error)
 	// Watch calls changed whenever an interface of the node has, pods' wires apart, until the context ends: with an interface that goes

@@ -38,6 +38,10 @@ type Kernel struct {
 	AddrsAre []netip.Addr
 	// OnLink are the addresses that are neighbours.
 	OnLink []netip.Prefix
+	// GatewaysAre is the answer of Gateways.
+	GatewaysAre []dataplane.Hop
+	// ConnectedAre is the answer of Connected.
+	ConnectedAre []netip.Prefix
 	// Drops is the answer of ForwardDrops.
 	Drops []string
 }
@@ -177,6 +181,20 @@ func (k *Kernel) Neighbour(_ context.Context, a netip.Addr) (device string, onLi
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.UplinkIs.Name, slices.ContainsFunc(k.OnLink, func(p netip.Prefix) bool { return p.Contains(a) }), k.faults["Neighbour"]
+}
+
+// Gateways implements dataplane.Host.
+func (k *Kernel) Gateways(context.Context) ([]dataplane.Hop, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.GatewaysAre), k.faults["Gateways"]
+}
+
+// Connected implements dataplane.Host.
+func (k *Kernel) Connected(context.Context) ([]netip.Prefix, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.ConnectedAre), k.faults["Connected"]
 }
 
 // AddRoute puts a route in place, someone else's unless it bears our mark.

@@ -32,7 +32,7 @@ $(LANDSCAPE): # demo, demo-down and test-e2e find it there after the first build
 
 .PHONY: demo
 demo: ## Bring up a real Gardener-like landscape here, create a Shoot, show what became of it (root)
-	@$(BUILD) landscape && $(LANDSCAPE) demo --skip-build
+	@$(BUILD) landscape && $(LANDSCAPE) demo --skip-build --scenario=$(SCENARIO)
 
 .PHONY: demo-down
 demo-down: $(LANDSCAPE) ## Remove every process, namespace, mount and cgroup that demo made (root)
@@ -79,13 +79,17 @@ sim: ## Simulate the reservation protocol against an IPAM that fails in every wa
 
 .PHONY: test-node
 test-node: ## Agent, CNI plugin, BGP speaker and sources of node prefixes in network namespaces (root)
-	@if [ "$$(id -u)" = 0 ]; then go test -count=1 -timeout 15m ./test/node/... ./test/bgp/... ./test/nodesource/...; \
+	@if [ "$$(id -u)" = 0 ]; then hack/prerequisites.sh && go test -count=1 -timeout 15m ./test/node/... ./test/bgp/... ./test/nodesource/...; \
 	elif [ "$$CI" = true ]; then echo 'test-node needs root: the tests make network namespaces. Failing, because CI=true.' >&2; exit 1; \
 	else echo 'LEFT OUT: test-node, because it needs root (network namespaces). Run: sudo make test-node' >&2; fi
 
 .PHONY: test-e2e
 test-e2e: ## The Shoot's life and upstream's [sig-network] conformance on the landscape (root)
 	@$(BUILD) all && $(LANDSCAPE) e2e
+
+.PHONY: test-scenarios
+test-scenarios: ## The scenarios of docs/scenarios.md, one Shoot after the other (root)
+	@$(BUILD) landscape && go test -tags=e2e -count=1 -timeout=60m -v ./test/scenarios/...
 
 .PHONY: test-landscape
 test-landscape: ## The landscape's own machinery: nodes that come and go, no trace left behind (root)

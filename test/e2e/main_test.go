@@ -29,6 +29,7 @@ import (
 	ipv6v1alpha1 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/driver"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/machine"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/scenarios"
 )
 
 // installed is for those who iterate: garden and seed stay as they are, nothing is installed again.
@@ -74,7 +75,7 @@ func connect(ctx context.Context) (*landscape, error) {
 		return nil, err
 	}
 
-	d, err := driver.Connect(ctx, os.Stdout, !*installed)
+	d, err := driver.Connect(ctx, os.Stdout, !*installed, scenarios.All()...)
 	if err != nil {
 		return nil, err
 	}

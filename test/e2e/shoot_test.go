@@ -44,7 +44,7 @@ type shoot struct {
 func demo(t *testing.T) *shoot {
 	t.Helper()
 
-	if cluster, err := world.OpenDemo(t.Context()); err == nil && whole(t.Context(), cluster) {
+	if cluster, err := world.OpenDemo(t.Context()); err == nil && cluster.Scenario.Name == driver.DemoScenario && whole(t.Context(), cluster) {
 		return wrap(t, cluster)
 	}
 

@@ -14,6 +14,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/build"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/driver"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/show"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/scenarios"
 )
 
 func say(format string, args ...any) {
@@ -48,16 +49,20 @@ func bringUp(ctx context.Context) (*driver.Driver, error) {
 		}
 	}
 
-	return driver.Connect(ctx, os.Stdout, true)
+	return driver.Connect(ctx, os.Stdout, true, scenarios.All()...)
 }
 
-func demo(ctx context.Context) error {
+func demo(ctx context.Context, scenario string) error {
+	if scenario == "" {
+		scenario = driver.DemoScenario
+	}
+
 	d, err := bringUp(ctx)
 	if err != nil {
 		return err
 	}
 
-	cluster, err := d.DeployDemo(ctx)
+	cluster, err := d.DeployScenario(ctx, scenario)
 	if err != nil {
 		return err
 	}
@@ -67,7 +72,7 @@ func demo(ctx context.Context) error {
 
 // withShoot does something to the demo's Shoot.
 func withShoot(ctx context.Context, act func(context.Context, *driver.Driver, *driver.Cluster) error) error {
-	d, err := driver.Connect(ctx, os.Stdout, false)
+	d, err := driver.Connect(ctx, os.Stdout, false, scenarios.All()...)
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/driver"
+	"github.com/gardener/gardener-extension-networking-ipv6/test/scenarios"
 )
 
 // skipBuild is for those who know that nothing changed.
@@ -75,10 +77,7 @@ func command() *cobra.Command {
 				return err
 			},
 		},
-		&cobra.Command{
-			Use: "demo", Short: "Bring everything up, create the Shoot, and show what became of it", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context()) },
-		},
+		demoCommand(),
 		&cobra.Command{
 			Use: "show", Short: "Show the table of the demo again", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return showAgain(cmd.Context()) },
@@ -112,6 +111,24 @@ func command() *cobra.Command {
 	return root
 }
 
+func demoCommand() *cobra.Command {
+	var scenario string
+
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Bring everything up, create the Shoot of a scenario, and show what became of it", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), scenario) },
+	}
+
+	names := []string{driver.DemoScenario}
+	for _, s := range scenarios.All() {
+		names = append(names, s.Name)
+	}
+
+	cmd.Flags().StringVar(&scenario, "scenario", "", "one of "+strings.Join(names, ", "))
+
+	return cmd
+}
+
 // shootCommand lets a person play the Shoot's owner.
 func shootCommand() *cobra.Command {
 	shoot := &cobra.Command{Use: "shoot", Short: "Play the owner of the demo's Shoot"}
@@ -137,7 +154,7 @@ func shootCommand() *cobra.Command {
 		})
 	add("wake", "Wake the Shoot up", cobra.NoArgs,
 		func(ctx context.Context, _ *driver.Driver, c *driver.Cluster, _ []string) error {
-			_, err := c.WakeUp(ctx, driver.DefaultNodes)
+			_, err := c.WakeUp(ctx, c.Scenario.Nodes)
 
 			return err
 		})

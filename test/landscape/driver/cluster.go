@@ -36,6 +36,8 @@ type Cluster struct {
 	Shoot *gardencorev1beta1.Shoot
 	// Namespace of its control plane in the seed.
 	Namespace string
+	// Scenario that it belongs to.
+	Scenario Scenario
 
 	secrets secretsmanager.Interface
 }
@@ -47,7 +49,12 @@ type Ranges struct {
 
 // adopt takes over a Shoot as gardenlet does when it sees one for the first time: it gets a UID and a technical ID.
 func (d *Driver) adopt(ctx context.Context, shoot *gardencorev1beta1.Shoot) (*Cluster, error) {
-	cluster := &Cluster{Driver: d, Shoot: shoot, Namespace: gardenerutils.ComputeTechnicalID(projectName, shoot)}
+	scenario, err := d.scenarioOf(shoot)
+	if err != nil {
+		return nil, fmt.Errorf("Shoot %s: %w", shoot.Name, err)
+	}
+
+	cluster := &Cluster{Driver: d, Shoot: shoot, Namespace: gardenerutils.ComputeTechnicalID(projectName, shoot), Scenario: scenario}
 
 	before := shoot.DeepCopy()
 	if controllerutil.AddFinalizer(shoot, gardencorev1beta1.GardenerName) {
@@ -171,8 +178,8 @@ func mergeCIDRs(fromSpec *string, fromStatus []string) ([]net.IPNet, error) {
 	return merged, nil
 }
 
-// nodesRange is the first range of the nodes.
-func (c *Cluster) nodesRange() (netip.Prefix, error) {
+// NodesRange is the first range of the nodes.
+func (c *Cluster) NodesRange() (netip.Prefix, error) {
 	ranges, err := c.ranges()
 	if err != nil {
 		return netip.Prefix{}, err

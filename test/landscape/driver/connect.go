@@ -22,6 +22,8 @@ import (
 
 // Paths of the landscape on this machine.
 type Paths struct {
+	// Name of the landscape.
+	Name string
 	// Root of the repository.
 	Root string
 	// Bin holds the built programs, Images the archives made of them.
@@ -29,6 +31,9 @@ type Paths struct {
 	// State is what `down` removes.
 	State string
 }
+
+// NameVariable is the environment variable that names the landscape, so that several can stand side by side.
+const NameVariable = "LANDSCAPE_NAME"
 
 // Locate finds the paths. Only Root is inside of the work tree.
 func Locate() (Paths, error) {
@@ -42,22 +47,32 @@ func Locate() (Paths, error) {
 		return Paths{}, err
 	}
 
-	return Paths{
+	paths := Paths{
+		Name:   machine.DefaultName,
 		Root:   root,
 		Bin:    filepath.Join(cache, "bin"),
 		Images: filepath.Join(cache, "images"),
 		State:  filepath.Join(cache, "run", machine.DefaultName),
-	}, nil
+	}
+
+	// Archives of its own: else nodes that come later would get images that another landscape's newer programs are in.
+	if name := os.Getenv(NameVariable); name != "" && name != machine.DefaultName {
+		paths.Name = name
+		paths.State = filepath.Join(cache, "run", name)
+		paths.Images = filepath.Join(paths.State, "images")
+	}
+
+	return paths, nil
 }
 
 // Machines describes the landscape's machines; nothing is started.
 func (p Paths) Machines() (*machine.Landscape, error) {
-	return machine.New(machine.DefaultName, p.State, p.Bin, nil)
+	return machine.New(p.Name, p.State, p.Bin, nil)
 }
 
 // Connect starts, or finds, the landscape's machines; with install it also installs what an operator does, or finds it installed.
-// The programs have been built.
-func Connect(ctx context.Context, out io.Writer, install bool) (*Driver, error) {
+// The programs have been built. The scenarios are those that Shoots may belong to, beside the demo's.
+func Connect(ctx context.Context, out io.Writer, install bool, scenarios ...Scenario) (*Driver, error) {
 	// Gardener's components log much that is no news here.
 	ctrllog.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
@@ -84,7 +99,7 @@ func Connect(ctx context.Context, out io.Writer, install bool) (*Driver, error) 
 		return nil, err
 	}
 
-	d, err := New(topology, progress, logr.Discard())
+	d, err := New(topology, progress, logr.Discard(), scenarios...)
 	if err != nil || !install {
 		return d, err
 	}

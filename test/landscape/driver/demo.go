@@ -31,19 +31,7 @@ func (d *Driver) Install(ctx context.Context) error {
 
 // DeployDemo creates the demo's Shoot and does for it what gardenlet does.
 func (d *Driver) DeployDemo(ctx context.Context) (*Cluster, error) {
-	manifest, err := ShootManifest()
-	if err != nil {
-		return nil, err
-	}
-
-	cluster, err := d.Deploy(ctx, manifest, DefaultNodes)
-	if err != nil {
-		return nil, err
-	}
-
-	return cluster, d.progress.Step(ctx, "owner: a web server on every node", func(ctx context.Context) error {
-		return cluster.DeployWorkload(ctx, DefaultNodes)
-	})
+	return d.DeployScenario(ctx, DemoScenario)
 }
 
 // Deploy applies the manifest of a Shoot and reconciles it. A deletion that was interrupted is completed first, and a Shoot
@@ -100,6 +88,9 @@ func (d *Driver) completeDeletion(ctx context.Context, manifest []byte) error {
 
 // OpenDemo finds the demo's Shoot.
 func (d *Driver) OpenDemo(ctx context.Context) (*Cluster, error) { return d.Open(ctx, demoShoot) }
+
+// DeleteDemo deletes the demo's Shoot, whatever its scenario, if it is there.
+func (d *Driver) DeleteDemo(ctx context.Context) error { return d.deleteOther(ctx, "") }
 
 // SeedKubeconfigPath is where the kubeconfig of garden and seed for a person lies.
 func SeedKubeconfigPath(dir string) string {

@@ -22,15 +22,17 @@ type Networks struct {
 type Driver struct {
 	machine  *Topology
 	progress *Progress
-	log      logr.Logger
+	// scenarios that Shoots may belong to.
+	scenarios []Scenario
+	log       logr.Logger
 
 	// The landscape's first cluster is garden and seed: two clients that differ in the types they know.
 	seed   kubernetes.Interface
 	garden client.Client
 }
 
-// New connects to the landscape's garden and seed.
-func New(machine *Topology, progress *Progress, log logr.Logger) (*Driver, error) {
+// New connects to the landscape's garden and seed. The scenarios are those that it knows beside the demo's.
+func New(machine *Topology, progress *Progress, log logr.Logger, scenarios ...Scenario) (*Driver, error) {
 	config, err := machine.SeedConfig()
 	if err != nil {
 		return nil, err
@@ -52,7 +54,9 @@ func New(machine *Topology, progress *Progress, log logr.Logger) (*Driver, error
 		return nil, fmt.Errorf("client of the garden: %w", err)
 	}
 
-	return &Driver{machine: machine, progress: progress, log: log, seed: seed, garden: garden}, nil
+	return &Driver{
+		machine: machine, progress: progress, log: log, seed: seed, garden: garden, scenarios: append([]Scenario{Demo()}, scenarios...),
+	}, nil
 }
 
 // hint says how a person looks into the seed.

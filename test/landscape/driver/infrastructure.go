@@ -57,7 +57,7 @@ func (c *Cluster) deployInfrastructure(ctx context.Context) error {
 }
 
 // reconcileInfrastructure is the provider: nothing has to be made for the nodes' link, so it reports success at once and
-// knows of no range. The extension's webhook holds the success back until the ranges are reserved.
+// knows of no range, unless the scenario has one to report. The extension's webhook holds the success back until the ranges are reserved.
 func (c *Cluster) reconcileInfrastructure(ctx context.Context) error {
 	infra := &extensionsv1alpha1.Infrastructure{}
 	if err := c.seed.Client().Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: c.Shoot.Name}, infra); err != nil {
@@ -81,6 +81,10 @@ func (c *Cluster) reconcileInfrastructure(ctx context.Context) error {
 		Progress:       100,
 		Description:    "The nodes' link is there",
 		LastUpdateTime: metav1.Now(),
+	}
+
+	if c.Scenario.Infrastructure != nil {
+		c.Scenario.Infrastructure(&infra.Status)
 	}
 
 	if err := c.seed.Client().Status().Patch(ctx, infra, client.MergeFrom(before)); err != nil {

@@ -175,7 +175,11 @@ func (c *Cluster) removeMachines(ctx context.Context) error {
 		}
 	}
 
-	return c.machine.SetShootRoutes(ctx, nil)
+	if err := c.machine.SetShootRoutes(ctx, nil); err != nil || c.Scenario.AfterDeletion == nil {
+		return err
+	}
+
+	return c.Scenario.AfterDeletion(ctx, c)
 }
 
 func (c *Cluster) deleteNamespace(ctx context.Context) error {

@@ -31,7 +31,11 @@ func render(name string, values any) ([]byte, error) {
 		return nil, fmt.Errorf("manifest %s: %w", name, err)
 	}
 
-	parsed, err := template.New(name).Option("missingkey=error").Parse(string(text))
+	return fill(name, string(text), values)
+}
+
+func fill(name, text string, values any) ([]byte, error) {
+	parsed, err := template.New(name).Option("missingkey=error").Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", name, err)
 	}

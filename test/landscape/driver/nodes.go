@@ -7,6 +7,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"time"
@@ -38,29 +39,21 @@ func NodeName(number int) string { return fmt.Sprintf("n%d", number) }
 
 // Node is a node of the Shoot as the driver makes it.
 type Node struct {
-	Name string
-	// Address with the length of the nodes' link.
-	Address netip.Prefix
-	Gateway netip.Addr
+	// Machine that it runs on.
+	Machine
 	// DNS is the address of the Shoot's DNS.
 	DNS netip.Addr
 	// Kubeconfig of its kubelet, ClientCA that kubelet trusts, and Serving its own certificate.
 	Kubeconfig, ClientCA []byte
 	Serving              keyPair
-	// Labels and Taints it registers with.
-	Labels map[string]string
+	// Taints it registers with.
 	Taints string
 }
 
-// startNodes plays the Worker's provider and the operating system: it makes the nodes of the pool, with addresses out of the
-// range that was reserved, and starts on them what Gardener's operating system config would. Nodes above the number are removed.
+// startNodes plays the Worker's provider and the operating system: it makes the nodes of the pool, as the scenario describes them, and
+// starts on them what Gardener's operating system config would. Nodes above the number are removed.
 func (c *Cluster) startNodes(ctx context.Context, count int) error {
-	nodes, err := c.nodesRange()
-	if err != nil {
-		return err
-	}
-
-	if err := c.machine.SetShootGateway(ctx, addressOf(nodes, gatewayHost)); err != nil {
+	if err := c.Scenario.BeforeNodes(ctx, c); err != nil {
 		return err
 	}
 
@@ -73,7 +66,7 @@ func (c *Cluster) startNodes(ctx context.Context, count int) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 
 	for number := 1; number <= count; number++ {
-		node, err := c.node(ctx, nodes, number)
+		node, err := c.node(ctx, number)
 		if err != nil {
 			return err
 		}
@@ -84,10 +77,16 @@ func (c *Cluster) startNodes(ctx context.Context, count int) error {
 	return group.Wait()
 }
 
-func (c *Cluster) node(ctx context.Context, nodes netip.Prefix, number int) (Node, error) {
+func (c *Cluster) node(ctx context.Context, number int) (Node, error) {
 	name := NodeName(number)
 
-	address := addressOf(nodes, firstNodeHost+uint8(number)) // #nosec G115 -- a handful of nodes
+	stands, err := c.Scenario.Machine(c, number)
+	if err != nil {
+		return Node{}, fmt.Errorf("machine of node %s: %w", name, err)
+	}
+
+	stands.Name = name
+	stands.Labels = c.nodeLabels(name, stands.Labels)
 
 	dns, err := c.dnsAddress()
 	if err != nil {
@@ -108,32 +107,44 @@ func (c *Cluster) node(ctx context.Context, nodes netip.Prefix, number int) (Nod
 		Name:        "landscape-kubelet-" + name,
 		CommonName:  nodeUserPrefix + name,
 		DNSNames:    []string{name},
-		IPAddresses: []net.IP{address.Addr().AsSlice()},
+		IPAddresses: addressesOf(stands.Addresses),
 		CertType:    secretsutils.ServerCert,
 	})
 	if err != nil {
 		return Node{}, err
 	}
 
-	pool := c.Shoot.Spec.Provider.Workers[0].Name
-
 	return Node{
-		Name:       name,
-		Address:    address,
-		Gateway:    addressOf(nodes, gatewayHost).Addr(),
+		Machine:    stands,
 		DNS:        dns,
 		Kubeconfig: kubeconfig,
 		ClientCA:   clientCA,
 		Serving:    serving,
-		Labels: map[string]string{
-			constants.LabelWorkerPool:                          pool,
-			constants.LabelWorkerPoolSystemComponents:          "true",
-			constants.LabelWorkerKubernetesVersion:             kubernetesVersion,
-			"networking.gardener.cloud/node-local-dns-enabled": "false",
-			"landscape.example/node":                           name,
-		},
-		Taints: criticalTaint + "=:NoSchedule",
+		Taints:     criticalTaint + "=:NoSchedule",
 	}, nil
+}
+
+// nodeLabels are those of Gardener's nodes, and the scenario's.
+func (c *Cluster) nodeLabels(name string, more map[string]string) map[string]string {
+	labels := map[string]string{
+		constants.LabelWorkerPool:                          c.Shoot.Spec.Provider.Workers[0].Name,
+		constants.LabelWorkerPoolSystemComponents:          "true",
+		constants.LabelWorkerKubernetesVersion:             kubernetesVersion,
+		"networking.gardener.cloud/node-local-dns-enabled": "false",
+		"landscape.example/node":                           name,
+	}
+	maps.Copy(labels, more)
+
+	return labels
+}
+
+func addressesOf(prefixes []netip.Prefix) []net.IP {
+	addresses := make([]net.IP, 0, len(prefixes))
+	for _, prefix := range prefixes {
+		addresses = append(addresses, prefix.Addr().AsSlice())
+	}
+
+	return addresses
 }
 
 // startKubeProxies runs kube-proxy on every node with the configuration that is in the Shoot.
@@ -223,7 +234,7 @@ func (c *Cluster) waitForNodes(ctx context.Context, count int) error {
 		return err
 	}
 
-	return c.SyncRoutes(ctx)
+	return c.Scenario.Routes(ctx, c)
 }
 
 func nodeReady(node *corev1.Node) error {

@@ -19,7 +19,7 @@ import (
 
 // Report gathers what the demo shows. A journey that failed is in the report, and makes the error.
 func (c *Cluster) Report(ctx context.Context) (show.Report, error) {
-	report := show.Report{Shoot: c.Shoot.Namespace + "/" + c.Shoot.Name}
+	report := show.Report{Shoot: c.Shoot.Namespace + "/" + c.Shoot.Name, Scenario: c.Scenario.Name + ": " + c.Scenario.Title}
 
 	var err error
 	if report.Ranges, err = c.reportRanges(ctx); err != nil {
@@ -46,19 +46,57 @@ func (c *Cluster) Report(ctx context.Context) (show.Report, error) {
 		})
 	}
 
-	if report.Journeys, err = c.journeys(ctx, pods); err != nil {
+	if report.Journeys, err = c.Scenario.Journeys(ctx, c); err != nil {
 		return report, err
 	}
 
-	report.Hints = c.hints()
-
-	for _, journey := range report.Journeys {
-		if !journey.OK {
-			return report, fmt.Errorf("the way from %s to %s does not work: %s", journey.From, journey.To, journey.Verdict)
+	if c.Scenario.Report != nil {
+		if report.Tables, err = c.Scenario.Report(ctx, c); err != nil {
+			return report, err
 		}
 	}
 
-	return report, nil
+	report.Checks = c.check(ctx)
+	report.Hints = c.hints()
+
+	return report, failure(report)
+}
+
+// check runs the scenario's checks that disturb nobody.
+func (c *Cluster) check(ctx context.Context) []show.Check {
+	var checks []show.Check
+
+	for _, check := range c.Scenario.Checks {
+		if check.Disturbs {
+			continue
+		}
+
+		found, err := check.Run(ctx, c)
+		if err != nil {
+			found = err.Error()
+		}
+
+		checks = append(checks, show.Check{Title: check.Title, Found: found, OK: err == nil})
+	}
+
+	return checks
+}
+
+// failure is the first thing in the report that does not work.
+func failure(report show.Report) error {
+	for _, journey := range report.Journeys {
+		if !journey.OK {
+			return fmt.Errorf("the way from %s to %s does not work: %s", journey.From, journey.To, journey.Verdict)
+		}
+	}
+
+	for _, check := range report.Checks {
+		if !check.OK {
+			return fmt.Errorf("%s: %s", check.Title, check.Found)
+		}
+	}
+
+	return nil
 }
 
 func (c *Cluster) hints() []string {
@@ -131,8 +169,13 @@ func (c *Cluster) reportNodes(ctx context.Context) ([]show.Node, error) {
 	return nodes, nil
 }
 
-// journeys sends packets all ways and notes the source address that arrived.
-func (c *Cluster) journeys(ctx context.Context, pods []corev1.Pod) ([]show.Journey, error) {
+// Journeys sends packets all ways and notes the source address that arrived.
+func (c *Cluster) Journeys(ctx context.Context) ([]show.Journey, error) {
+	pods, err := c.Workload(ctx)
+	if err != nil {
+		return nil, err
+	}
+
 	if len(pods) < 2 {
 		return nil, fmt.Errorf("there are %d web servers in the Shoot, too few to talk to each other", len(pods))
 	}

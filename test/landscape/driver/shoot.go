@@ -27,9 +27,7 @@ import (
 const DefaultNodes = 3
 
 // ShootManifest is the manifest of the demo's Shoot, as its owner wrote it.
-func ShootManifest() ([]byte, error) {
-	return render("shoot.yaml", map[string]string{"KubernetesVersion": kubernetesVersion})
-}
+func ShootManifest() ([]byte, error) { return Demo().Manifest() }
 
 // ApplyShoot applies the manifest of a Shoot, as its owner does with `kubectl apply --server-side`, and reads back what
 // gardener-apiserver made of it.

@@ -165,13 +165,8 @@ func (t *Topology) SetShootRoutes(ctx context.Context, want map[netip.Prefix]net
 
 // StartShootNode brings a node of the Shoot up. It has no CNI configuration: that is the extension's.
 func (t *Topology) StartShootNode(ctx context.Context, node Node) error {
-	_, err := t.StartNode(ctx, machine.NodeConfig{
-		HostConfig: machine.HostConfig{
-			Name:      node.Name,
-			Link:      machine.ShootLink,
-			Addresses: []netip.Prefix{node.Address},
-			Gateways:  []netip.Addr{node.Gateway},
-		},
+	config := machine.NodeConfig{
+		HostConfig:  node.HostConfig,
 		Kubeconfig:  node.Kubeconfig,
 		ClientCA:    node.ClientCA,
 		ServingCert: node.Serving.certificate,
@@ -182,7 +177,20 @@ func (t *Topology) StartShootNode(ctx context.Context, node Node) error {
 		Images:      t.images.Shoot(),
 		KubeletArgs: []string{"--register-with-taints=" + node.Taints},
 		MaxPods:     110,
-	})
+	}
+
+	if node.Prepare != nil {
+		host, err := t.PrepareNode(ctx, config)
+		if err != nil {
+			return err
+		}
+
+		if err := node.Prepare(ctx, host); err != nil {
+			return fmt.Errorf("node %s: %w", node.Name, err)
+		}
+	}
+
+	_, err := t.StartNode(ctx, config)
 
 	return err
 }

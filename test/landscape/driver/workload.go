@@ -7,6 +7,7 @@ package driver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -40,14 +41,21 @@ func (c *Cluster) DeployWorkload(ctx context.Context, nodes int) error {
 		return err
 	}
 
-	manifest, err := render("workload.yaml", map[string]string{"Image": c.machine.Image("agnhost")})
+	values := map[string]string{"Image": c.machine.Image("agnhost")}
+
+	manifest, err := render("workload.yaml", values)
+	if err != nil {
+		return err
+	}
+
+	more, err := fill("workload of the scenario", c.Scenario.Workload, values)
 	if err != nil {
 		return err
 	}
 
 	// gardener-resource-manager's webhooks for pods answer a moment after their registration.
 	if err := until(ctx, waiting{what: "the demo's objects to be accepted", limit: time.Minute}, func(ctx context.Context) error {
-		return applyManifest(ctx, shoot, manifest)
+		return errors.Join(applyManifest(ctx, shoot, manifest), applyManifest(ctx, shoot, more))
 	}); err != nil {
 		return err
 	}

@@ -15,10 +15,14 @@ import (
 // Report is what there is to show.
 type Report struct {
 	Shoot    string
+	Scenario string
 	Ranges   []Range
 	Nodes    []Node
 	Pods     []Pod
 	Journeys []Journey
+	// Tables are the scenario's own.
+	Tables []Table
+	Checks []Check
 	// Hints are lines for a person that wants to look around.
 	Hints []string
 }
@@ -44,11 +48,29 @@ type Journey struct {
 	OK      bool
 }
 
+// Table is a table of a scenario's own.
+type Table struct {
+	Head []string
+	Rows [][]string
+}
+
+// Check is something that must hold, and what was found.
+type Check struct {
+	Title, Found string
+	OK           bool
+}
+
 // Print prints the report.
 func Print(w io.Writer, r Report) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
-	p("\nShoot %s\n", r.Shoot)
+	p("\nShoot %s", r.Shoot)
+
+	if r.Scenario != "" {
+		p(", scenario %s", r.Scenario)
+	}
+
+	p("\n")
 
 	rows := make([][]string, 0, len(r.Ranges))
 	for _, x := range r.Ranges {
@@ -71,6 +93,10 @@ func Print(w io.Writer, r Report) {
 
 	table(w, []string{"pod", "on", "address"}, rows)
 
+	for _, x := range r.Tables {
+		table(w, x.Head, x.Rows)
+	}
+
 	rows = rows[:0]
 
 	var failures []string
@@ -87,6 +113,21 @@ func Print(w io.Writer, r Report) {
 	}
 
 	table(w, []string{"from", "to", "by", "source address seen", "", ""}, rows)
+
+	rows = rows[:0]
+
+	for _, x := range r.Checks {
+		mark := "ok"
+		if !x.OK {
+			mark = "FAILED"
+		}
+
+		rows = append(rows, []string{x.Title, x.Found, mark})
+	}
+
+	if len(rows) > 0 {
+		table(w, []string{"what holds", "", ""}, rows)
+	}
 
 	for _, failure := range failures {
 		p("\n  %s\n", failure)

@@ -24,10 +24,13 @@ import (
 )
 
 // Kernel is a dataplane.Wirer and a dataplane.Host. It works in the network namespace of the process.
-type Kernel struct{}
+type Kernel struct {
+	// deleting holds a token for each interface that the kernel is freeing.
+	deleting chan struct{}
+}
 
 // New returns the kernel of this machine.
-func New() *Kernel { return &Kernel{} }
+func New() *Kernel { return &Kernel{deleting: make(chan struct{}, deletions)} }
 
 // within runs f on a thread inside the network namespace. f must not start goroutines that use the network.
 func within(ns *os.File, f func() error) error {

@@ -126,24 +126,6 @@ func finish(e dataplane.End) error {
 	return nil
 }
 
-// Unwire implements dataplane.Wirer.
-func (k *Kernel) Unwire(_ context.Context, hostInterface string) error {
-	if !strings.HasPrefix(hostInterface, agentconfig.HostInterfacePrefix) {
-		return fmt.Errorf("unwire %s: the interface is not ours", hostInterface)
-	}
-	link, err := nl.LinkByName(hostInterface)
-	if missing(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("unwire %s: %w", hostInterface, err)
-	}
-	if err := nl.LinkDel(link); err != nil && !missing(err) {
-		return fmt.Errorf("unwire %s: %w", hostInterface, err)
-	}
-	return nil
-}
-
 // Exists implements dataplane.Wirer.
 func (k *Kernel) Exists(_ context.Context, hostInterface string) (bool, error) {
 	_, err := nl.LinkByName(hostInterface)

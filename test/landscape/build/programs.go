@@ -123,6 +123,7 @@ func Own(root string) ([]Program, error) {
 		" -X k8s.io/component-base/version/verflag.programName=gardener-extension-networking-ipv6"
 	programs := []Program{
 		{Name: "landscape-enter", Module: ".", Package: "./test/landscape/enter", LDFlags: strip},
+		{Name: "landscape-metadata", Module: ".", Package: "./test/landscape/metadata", LDFlags: strip},
 		{Name: "pause", Module: ".", Package: "./test/landscape/pause", LDFlags: strip},
 	}
 	entries, err := os.ReadDir(filepath.Join(root, "cmd"))

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,8 +40,19 @@ type HostConfig struct {
 	Link Link
 	// Addresses of eth0, exactly these, each with the length of the link's prefix.
 	Addresses []netip.Prefix
-	// Gateways are the default routers, at most one a family.
+	// Gateways are the default routers, at most one a family: any address on the link, fe80::1 included.
 	Gateways []netip.Addr
+	// FromRA: the host's IPv6 addresses and default route come from a router's advertisements (RFC 4861, RFC 4862), and the IPv6 ones of
+	// Addresses, which Landscape.Autoconfigured tells, are only waited for.
+	FromRA bool
+}
+
+// configured are the addresses that the host is given, and does not make itself.
+func (c HostConfig) configured() []netip.Prefix {
+	if !c.FromRA {
+		return c.Addresses
+	}
+	return slices.DeleteFunc(slices.Clone(c.Addresses), func(a netip.Prefix) bool { return a.Addr().Is6() })
 }
 
 var validHostName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,11}$`)
@@ -64,6 +76,9 @@ func (l *Landscape) StartHost(ctx context.Context, cfg HostConfig) (*Host, error
 		return nil, fmt.Errorf("host %s: %w", h.Name, err)
 	}
 	if err := h.plug(cfg); err != nil {
+		return nil, fmt.Errorf("host %s: %w", h.Name, err)
+	}
+	if err := h.waitAddresses(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("host %s: %w", h.Name, err)
 	}
 	return h, ctx.Err()

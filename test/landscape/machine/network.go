@@ -32,7 +32,7 @@ const (
 	OutsideLink Link = "outside"
 )
 
-// Links are all of them.
+// Links are those that every landscape has.
 var Links = []Link{SeedLink, ShootLink, OutsideLink}
 
 // RouterName is the host that forwards between links and plays the infrastructure's network.
@@ -58,11 +58,19 @@ func (l *Landscape) StartRouter(ctx context.Context) (*Host, error) {
 		return nil, err
 	}
 	for _, link := range Links {
-		if err := ensureBridge(r.NetNS(), link.bridge()); err != nil {
-			return nil, fmt.Errorf("link %s: %w", link, err)
+		if err := l.StartLink(ctx, link); err != nil {
+			return nil, err
 		}
 	}
 	return r, ctx.Err()
+}
+
+// StartLink makes a link, beside those that every landscape has. Its name has at most twelve characters.
+func (l *Landscape) StartLink(_ context.Context, link Link) error {
+	if err := ensureBridge(l.Router().NetNS(), link.bridge()); err != nil {
+		return fmt.Errorf("link %s: %w", link, err)
+	}
+	return nil
 }
 
 // SetGateway gives the router its addresses on a link: exactly these, each with the length of the link's prefix.
@@ -129,12 +137,16 @@ func (h *Host) plug(cfg HostConfig) error {
 		return err
 	}
 	return within(h.NetNS(), func(k *netlink.Handle) error {
-		if _, err := k.LinkByName("eth0"); err != nil {
-			if err := errors.Join(h.makeEth0(k, cfg.Link), h.l.forget(cfg.Link, cfg.Addresses)); err != nil {
+		eth0, err := k.LinkByName("eth0")
+		if err != nil {
+			if err := errors.Join(h.makeEth0(k, cfg), h.l.forget(cfg.Link, cfg.Addresses)); err != nil {
+				return err
+			}
+			if eth0, err = k.LinkByName("eth0"); err != nil {
 				return err
 			}
 		}
-		if err := setAddresses(k, "eth0", cfg.Addresses); err != nil {
+		if err := setAddresses(k, "eth0", cfg.configured()); err != nil {
 			return err
 		}
 		for _, gw := range cfg.Gateways {
@@ -142,7 +154,9 @@ func (h *Host) plug(cfg HostConfig) error {
 			if gw.Is4() {
 				dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 			}
-			if err := k.RouteReplace(&netlink.Route{Dst: ipNet(dst), Gw: gw.AsSlice()}); err != nil {
+			// a cloud's gateway need not be in the prefix of any address of the host
+			route := netlink.Route{Dst: ipNet(dst), Gw: gw.AsSlice(), LinkIndex: eth0.Attrs().Index, Flags: int(netlink.FLAG_ONLINK)}
+			if err := k.RouteReplace(&route); err != nil {
 				return fmt.Errorf("default route via %s: %w", gw, err)
 			}
 		}
@@ -150,8 +164,8 @@ func (h *Host) plug(cfg HostConfig) error {
 	})
 }
 
-// forget makes the router solicit its neighbours at these addresses again. A machine that was plugged in anew has another MAC, which
-// a data centre's network knows because it runs the machine.
+// forget makes the router solicit its neighbours at these addresses again. Another machine may have had them, with another MAC, which a
+// data centre's network knows because it runs the machines.
 func (l *Landscape) forget(link Link, addresses []netip.Prefix) error {
 	return within(l.Router().NetNS(), func(k *netlink.Handle) error {
 		bridge, err := k.LinkByName(link.bridge())
@@ -169,7 +183,7 @@ func (l *Landscape) forget(link Link, addresses []netip.Prefix) error {
 }
 
 // makeEth0 makes the veth pair between the host and the router.
-func (h *Host) makeEth0(k *netlink.Handle, link Link) error {
+func (h *Host) makeEth0(k *netlink.Handle, cfg HostConfig) error {
 	router := h.l.Router().NetNS()
 	fd, err := openNetNS(router)
 	if err != nil {
@@ -177,7 +191,7 @@ func (h *Host) makeEth0(k *netlink.Handle, link Link) error {
 	}
 	defer func() { _ = fd.Close() }()
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = "eth0", mtu
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = "eth0", mtu, h.MAC()
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: portName(h.Name), PeerNamespace: netlink.NsFd(int(fd))}
 	if err := k.LinkAdd(veth); err != nil {
 		return fmt.Errorf("eth0: %w", err)
@@ -187,18 +201,23 @@ func (h *Host) makeEth0(k *netlink.Handle, link Link) error {
 		if err != nil {
 			return err
 		}
-		bridge, err := k.LinkByName(link.bridge())
+		bridge, err := k.LinkByName(cfg.Link.bridge())
 		if err != nil {
 			return err
 		}
 		return errors.Join(k.LinkSetMTU(port, mtu), k.LinkSetMaster(port, bridge), k.LinkSetUp(port))
 	})
 	if err != nil {
-		return fmt.Errorf("port on link %s: %w", link, err)
+		return fmt.Errorf("port on link %s: %w", cfg.Link, err)
 	}
 	eth0, err := k.LinkByName("eth0")
 	if err != nil {
 		return err
+	}
+	if cfg.FromRA {
+		if err := h.acceptRA(); err != nil {
+			return err
+		}
 	}
 	return k.LinkSetUp(eth0)
 }
@@ -276,7 +295,8 @@ func setAddresses(k *netlink.Handle, device string, addresses []netip.Prefix) er
 	for _, h := range have {
 		ip, _ := netip.AddrFromSlice(h.IP)
 		ones, _ := h.Mask.Size()
-		if ip = ip.Unmap(); ip.IsLinkLocalUnicast() || slices.Contains(addresses, netip.PrefixFrom(ip, ones)) {
+		fromRA := ip.Is6() && h.Flags&unix.IFA_F_PERMANENT == 0
+		if ip = ip.Unmap(); fromRA || ip.IsLinkLocalUnicast() || slices.Contains(addresses, netip.PrefixFrom(ip, ones)) {
 			continue
 		}
 		if err := k.AddrDel(link, &h); err != nil {

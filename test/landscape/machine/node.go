@@ -31,7 +31,7 @@ const systemGroup = "system"
 
 // NodeConfig says what a Kubernetes node looks like.
 type NodeConfig struct {
-	// HostConfig of the node; the first of Addresses is the node's InternalIP.
+	// HostConfig of the node; the first of Addresses is the node's InternalIP, as is the first of the other family.
 	HostConfig
 	// Cluster is the one it joins. Without it Kubeconfig and ClientCA say the same.
 	Cluster *Cluster
@@ -242,7 +242,7 @@ func (n *Node) startKubelet(ctx context.Context, cfg NodeConfig) error {
 	}
 	file := filepath.Join(n.Dir(), "kubelet.yaml")
 	command := []string{"kubelet", "--config=" + file, "--kubeconfig=" + paths.kubeconfig, "--hostname-override=" + n.Name,
-		"--node-ip=" + cfg.Addresses[0].Addr().String(), "--root-dir=/var/lib/kubelet"}
+		"--node-ip=" + nodeIPs(cfg.Addresses), "--root-dir=/var/lib/kubelet"}
 	if len(cfg.Labels) > 0 {
 		var labels []string
 		for _, k := range slices.Sorted(maps.Keys(cfg.Labels)) {
@@ -252,6 +252,17 @@ func (n *Node) startKubelet(ctx context.Context, cfg NodeConfig) error {
 	}
 	command = append(command, cfg.KubeletArgs...)
 	return n.Start(ctx, Process{Name: KubeletProcess, Command: command, Files: append(files, File{Path: file, Content: config})})
+}
+
+// nodeIPs are the first address and the first one of the other family, as kubelet takes them.
+func nodeIPs(addresses []netip.Prefix) string {
+	first := addresses[0].Addr()
+	for _, a := range addresses[1:] {
+		if a.Addr().Is4() != first.Is4() {
+			return first.String() + "," + a.Addr().String()
+		}
+	}
+	return first.String()
 }
 
 // kubeletPaths are the files of kubelet's credentials; those not given are empty.

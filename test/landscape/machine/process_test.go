@@ -7,9 +7,11 @@ package machine
 import (
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,4 +99,40 @@ func TestNames(t *testing.T) {
 	}
 	_, err := New("gx6", "relative", "/bin", nil)
 	g.Expect(err).To(MatchError(`landscape gx6: directories "relative" and "/bin" must be absolute`))
+}
+
+func TestLeasesOfKea(t *testing.T) {
+	g := NewWithT(t)
+	const line = "2001:db8:8000:5::,00:03:00:01:02:00:5e:10:00:01,4000,1795260000,1,3000,2,1499466334,64,0,0,,,0,,,0"
+	prefix, mac, lasting, err := parseLease(line)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(prefix.String()).To(Equal("2001:db8:8000:5::/64"))
+	g.Expect(mac).To(Equal("02:00:5e:10:00:01"))
+	g.Expect(lasting).To(BeTrue())
+	_, _, lasting, err = parseLease(strings.Replace(line, ",4000,", ",0,", 1))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(lasting).To(BeFalse(), "given back")
+	_, _, _, err = parseLease("2001:db8::,")
+	g.Expect(err).To(MatchError("too few columns"))
+}
+
+func TestAnAutoconfiguredAddress(t *testing.T) {
+	g := NewWithT(t)
+	l, err := New("gx6", "/state", "/bin", nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(l.Host("n1").MAC().String()).To(Equal("02:09:9f:06:ad:fa"))
+	g.Expect(l.Autoconfigured(netip.MustParsePrefix("2001:db8:1::/64"), "n1").String()).To(Equal("2001:db8:1:0:9:9fff:fe06:adfa/64"))
+}
+
+func TestKubeletIsToldOneAddressAFamily(t *testing.T) {
+	g := NewWithT(t)
+	prefixes := func(texts ...string) (ps []netip.Prefix) {
+		for _, text := range texts {
+			ps = append(ps, netip.MustParsePrefix(text))
+		}
+		return ps
+	}
+	g.Expect(nodeIPs(prefixes("2001:db8::1/64"))).To(Equal("2001:db8::1"))
+	g.Expect(nodeIPs(prefixes("2001:db8::1/64", "2001:db8:2::1/64"))).To(Equal("2001:db8::1"))
+	g.Expect(nodeIPs(prefixes("10.0.0.1/24", "10.1.0.1/24", "2001:db8:2::1/64"))).To(Equal("10.0.0.1,2001:db8:2::1"))
 }

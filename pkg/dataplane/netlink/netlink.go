@@ -19,6 +19,7 @@ import (
 	nl "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"go4.org/netipx"
+	"golang.org/x/sys/unix"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
 )
@@ -80,14 +81,14 @@ func set(s dataplane.Sysctl) (bool, error) {
 	if is == s.Value {
 		return false, nil
 	}
-	if err := os.WriteFile(sysctlFile(s.Path), []byte(s.Value), 0); err != nil { //nolint:gosec // the path is made of kernel names
+	if err := write(sysctlFile(s.Path), s.Value); err != nil {
 		return false, fmt.Errorf("set sysctl %s from %s to %s: %w", s.Path, is, s.Value, err)
 	}
 	return true, nil
 }
 
 func get(path string) (string, error) {
-	out, err := os.ReadFile(sysctlFile(path))
+	out, err := read(sysctlFile(path))
 	if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "net/ipv6/") {
 		if _, no := os.Stat(sysctlFile("net/ipv6")); errors.Is(no, fs.ErrNotExist) {
 			return "", errors.New("/proc/sys/net/ipv6 is missing: the kernel runs without IPv6 (ipv6.disable=1 on its command line?)")
@@ -96,7 +97,35 @@ func get(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read sysctl %s: %w", path, err)
 	}
-	return strings.TrimSpace(string(out)), nil
+	return strings.TrimSpace(out), nil
+}
+
+// read and write use system calls, not package os, which makes each file known to its poller: a pod's wire has a dozen sysctls, and that
+// would be most of the time they take.
+func read(path string) (string, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	var b [256]byte      // the sysctls of interfaces are numbers
+	n, err := unix.Read(fd, b[:])
+	if err != nil {
+		return "", &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return string(b[:n]), nil
+}
+
+func write(path, value string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	_, err = unix.Write(fd, []byte(value))
+	if err = errors.Join(err, unix.Close(fd)); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
 }
 
 func sysctlFile(path string) string { return filepath.Join("/proc/sys", path) }

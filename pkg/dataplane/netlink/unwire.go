@@ -50,12 +50,12 @@ func (k *Kernel) deleteLink(name string) error {
 		h.Close()
 		return err
 	}
-	observer, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	o, err := newObserver()
 	if err != nil {
 		h.Close()
-		return fmt.Errorf("open a socket: %w", err)
+		return err
 	}
-	defer unix.Close(observer) //nolint:errcheck // nothing was written
+	defer o.close()
 
 	k.deleting <- struct{}{}
 	done := make(chan error, 1)
@@ -71,22 +71,47 @@ func (k *Kernel) deleteLink(name string) error {
 		case err := <-done:
 			return err
 		case <-tick.C:
-			if is, err := present(observer, name, link.Attrs().Index); err == nil && !is {
+			if is, err := o.index(name); err == nil && is != link.Attrs().Index {
 				return nil
 			}
 		}
 	}
 }
 
-// present says whether the interface is in the list of its namespace. Unlike netlink, it does not wait for those who change interfaces.
-func present(socket int, name string, index int) (bool, error) {
+// observer looks interfaces up without waiting for those who change any, as netlink does. It stays in the network namespace that it was made in.
+type observer int
+
+func newObserver() (observer, error) {
+	s, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EAFNOSUPPORT) { // ipv6.disable=1
+		s, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("open a socket: %w", err)
+	}
+	return observer(s), nil
+}
+
+func (o observer) close() { _ = unix.Close(int(o)) } // nothing was written
+
+// index is 0 if there is no such interface.
+func (o observer) index(name string) (int, error) {
 	r, err := unix.NewIfreq(name)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	err = unix.IoctlIfreq(socket, unix.SIOCGIFINDEX, r)
+	err = unix.IoctlIfreq(int(o), unix.SIOCGIFINDEX, r)
 	if errors.Is(err, unix.ENODEV) {
-		return false, nil
+		return 0, nil
 	}
-	return err == nil && r.Uint32() == uint32(index), err //nolint:gosec // indices are positive
+	return int(r.Uint32()), err
+}
+
+func find(name string) (index int, err error) {
+	o, err := newObserver()
+	if err != nil {
+		return 0, err
+	}
+	defer o.close()
+	return o.index(name)
 }

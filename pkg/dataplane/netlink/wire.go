@@ -46,39 +46,57 @@ func (k *Kernel) Wire(ctx context.Context, ns *os.File, w dataplane.Wire) error 
 
 // wire makes the pair with the pod's end already in its namespace, so that no half of it is ever seen under a foreign name.
 func wire(ns *os.File, host, pod dataplane.End, owner string) error {
+	h, err := nl.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
 	attrs := nl.NewLinkAttrs()
 	attrs.Name, attrs.MTU, attrs.HardwareAddr, attrs.Alias = host.Interface, host.MTU, hardware(host.MAC), owner
 	pair := &nl.Veth{
 		LinkAttrs: attrs, PeerName: pod.Interface, PeerHardwareAddr: hardware(pod.MAC), PeerMTU: uint32(pod.MTU),
 		PeerNamespace: nl.NsFd(ns.Fd()),
 	}
-	if err := nl.LinkAdd(pair); err != nil {
+	if err := h.LinkAdd(pair); err != nil {
 		if errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("the network namespace has an interface %s already", pod.Interface)
 		}
 		return fmt.Errorf("add veth pair: %w", err)
 	}
-	if err := nl.LinkSetAlias(pair, owner); err != nil {
+	if err := h.LinkSetAlias(pair, owner); err != nil {
 		return fmt.Errorf("set alias: %w", err)
 	}
-	if err := prepare(host); err != nil {
+	if err := prepare(h, pair, host); err != nil {
 		return fmt.Errorf("host's end: %w", err)
 	}
-	if err := within(ns, func() error { return errors.Join(prepare(pod), finish(pod)) }); err != nil {
+	if err := within(ns, func() error { return inside(pod) }); err != nil {
 		return fmt.Errorf("pod's end: %w", err)
 	}
-	if err := finish(host); err != nil {
+	if err := finish(h, pair, host); err != nil {
 		return fmt.Errorf("host's end: %w", err)
 	}
 	return nil
 }
 
-// prepare sets an end's sysctls and addresses and switches it on.
-func prepare(e dataplane.End) error {
-	link, err := nl.LinkByName(e.Interface)
+// inside sets the pod's end, whose namespace the thread is in.
+func inside(pod dataplane.End) error {
+	h, err := nl.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return fmt.Errorf("interface %s: %w", e.Interface, err)
+		return err
 	}
+	defer h.Close()
+	link, err := h.LinkByName(pod.Interface)
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", pod.Interface, err)
+	}
+	if err := prepare(h, link, pod); err != nil {
+		return err
+	}
+	return finish(h, link, pod)
+}
+
+// prepare sets an end's sysctls and addresses and switches it on.
+func prepare(h *nl.Handle, link nl.Link, e dataplane.End) error {
 	for _, s := range e.Sysctls {
 		if _, err := set(s); err != nil {
 			return err
@@ -92,25 +110,22 @@ func prepare(e dataplane.End) error {
 		if p.Addr().IsLinkLocalUnicast() {
 			a.Scope = int(nl.SCOPE_LINK)
 		}
-		if err := nl.AddrAdd(link, a); err != nil {
+		if err := h.AddrAdd(link, a); err != nil {
 			return fmt.Errorf("add address %s: %w", p, err)
 		}
 	}
-	if err := nl.LinkSetUp(link); err != nil {
+	if err := h.LinkSetUp(link); err != nil {
 		return fmt.Errorf("switch %s on: %w", e.Interface, err)
 	}
 	return nil
 }
 
 // finish sets what needs the other end: neighbours and routes.
-func finish(e dataplane.End) error {
-	index, err := indexOf(e.Interface)
-	if err != nil {
-		return err
-	}
+func finish(h *nl.Handle, link nl.Link, e dataplane.End) error {
+	index := link.Attrs().Index
 	for _, n := range e.Neighbours {
 		entry := &nl.Neigh{LinkIndex: index, Family: family(n.Addr), State: nl.NUD_PERMANENT, IP: n.Addr.AsSlice(), HardwareAddr: hardware(n.MAC)}
-		if err := nl.NeighSet(entry); err != nil {
+		if err := h.NeighSet(entry); err != nil {
 			return fmt.Errorf("add neighbour %s: %w", n.Addr, err)
 		}
 	}
@@ -119,7 +134,7 @@ func finish(e dataplane.End) error {
 		if err != nil {
 			return err
 		}
-		if err := nl.RouteAdd(kr); err != nil {
+		if err := h.RouteAdd(kr); err != nil {
 			return fmt.Errorf("add route %s: %w", r, err)
 		}
 	}
@@ -128,14 +143,11 @@ func finish(e dataplane.End) error {
 
 // Exists implements dataplane.Wirer.
 func (k *Kernel) Exists(_ context.Context, hostInterface string) (bool, error) {
-	_, err := nl.LinkByName(hostInterface)
-	if missing(err) {
-		return false, nil
-	}
+	is, err := find(hostInterface)
 	if err != nil {
 		return false, fmt.Errorf("interface %s: %w", hostInterface, err)
 	}
-	return true, nil
+	return is != 0, nil
 }
 
 // List implements dataplane.Wirer.

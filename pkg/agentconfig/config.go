@@ -86,7 +86,7 @@ type EncapsulationMode string
 
 // The encapsulation modes.
 const (
-	// EncapsulationAlways wraps all pod traffic to other nodes of the families that Encapsulation names.
+	// EncapsulationAlways wraps all pod traffic to other nodes.
 	EncapsulationAlways EncapsulationMode = "Always"
 	// EncapsulationCrossSubnet wraps what cannot be routed natively: to nodes behind a router, or in a family that the nodes lack.
 	EncapsulationCrossSubnet EncapsulationMode = "CrossSubnet"

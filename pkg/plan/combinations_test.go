@@ -29,7 +29,7 @@ func TestCombinations(t *testing.T) {
 				for _, facts := range []plan.Facts{
 					{},
 					{NetworkType: "calico", NodeMaskIPv6: 80},
-					{Encapsulation: plan.EncapsulationVXLAN, PodSupernet: pfx("2001:db8:ff::/48"), NodeMaskIPv4: 26},
+					{Encapsulation: plan.EncapsulationAlways, PodSupernet: pfx("2001:db8:ff::/48"), NodeMaskIPv4: 26},
 				} {
 					text := n + " " + p + " " + s
 					made, err := plan.Build(ranges(t, text), facts)

@@ -32,11 +32,24 @@ func (b *builder) families() {
 		}
 	}
 	for _, f := range b.podFamilies() {
-		if _, ok := nodes.Value(f); !ok && b.facts.Encapsulation != EncapsulationVXLAN && !b.needsNodePrefix(f) {
+		if _, ok := nodes.Value(f); !ok && !b.encapsulated() && !b.needsNodePrefix(f) {
 			b.fail(b.at(Key{keyword.Nodes, f.Other()}, RuleFamilies, fmt.Sprintf("pods have %s, but nodes have none", f),
-				fmt.Sprintf("add an %s value, for example %s", f, exampleOf(keyword.Nodes, f))))
+				fmt.Sprintf("add an %s value, for example %s%s", f, exampleOf(keyword.Nodes, f), b.orEncapsulate())))
 		}
 	}
+}
+
+// encapsulated tells whether packets of pods reach nodes that lack the family.
+func (b *builder) encapsulated() bool {
+	return b.facts.Encapsulation == EncapsulationAlways || b.facts.Encapsulation == EncapsulationCrossSubnet
+}
+
+// orEncapsulate is the other way out, where the network is ours.
+func (b *builder) orEncapsulate() string {
+	if b.facts.NetworkType != TypeIPv6 {
+		return ""
+	}
+	return ", or set providerConfig.encapsulation.mode to " + EncapsulationAlways
 }
 
 // needsNodePrefix tells whether the pods of the family are cut from the nodes' prefixes; rule 3 then says what is wrong with nodes

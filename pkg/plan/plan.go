@@ -25,10 +25,10 @@ const (
 	Private Scope = "Private"
 )
 
-// Encapsulation modes that matter to a plan.
+// Encapsulation modes that carry pods' packets between nodes that lack the family.
 const (
-	EncapsulationNever = "Never"
-	EncapsulationVXLAN = "VXLAN"
+	EncapsulationAlways      = "Always"
+	EncapsulationCrossSubnet = "CrossSubnet"
 )
 
 // Key names a range of one family.

@@ -33,7 +33,7 @@ func TestRules(t *testing.T) {
 			pods: v6fromNode takes its addresses from each node's own prefix, but nodes have no IPv6 value with +prefix; write v6global/64+prefix/96 for nodes
 			    v6fromNode
 			    ^^^^^^^^^^`},
-		{"from-node", "v6global/100 v4private,v6fromNode/110 v6global", plan.Facts{Encapsulation: plan.EncapsulationVXLAN}, `
+		{"from-node", "v6global/100 v4private,v6fromNode/110 v6global", plan.Facts{Encapsulation: plan.EncapsulationAlways}, `
 			pods: v6fromNode takes its addresses from each node's own prefix, but nodes have no IPv6 value with +prefix; write v6global/100+prefix/104 for nodes
 			    v4private,v6fromNode/110
 			              ^^^^^^^^^^^^^^`},
@@ -79,6 +79,10 @@ func TestRules(t *testing.T) {
 			pods: services have IPv6, but pods have none; add an IPv6 value, for example v6fromNode
 			    nov6,v4private
 			         ^^^^^^^^^`},
+		{"families", "v4private v6global v6global", plan.Facts{NetworkType: "ipv6", Encapsulation: "Never"}, `
+			nodes: pods have IPv6, but nodes have none; add an IPv6 value, for example v6global/64, or set providerConfig.encapsulation.mode to Always
+			    v4private
+			    ^^^^^^^^^`},
 		{"families", "v4private v6global v6global", plan.Facts{}, `
 			nodes: pods have IPv6, but nodes have none; add an IPv6 value, for example v6global/64
 			    v4private
@@ -209,17 +213,17 @@ func TestAllowed(t *testing.T) {
 		text  string
 		facts plan.Facts
 	}{
-		"rule 5: VXLAN carries pods over nodes that lack the family": {"v4private v6global v6global", plan.Facts{Encapsulation: plan.EncapsulationVXLAN}},
-		"rule 5: custom has both families":                           {"custom custom v6global,v4private", plan.Facts{}},
-		"rule 6: pods are under nodes with fromNode":                 {"2001:db8::/64+prefix/96 v6fromNode v6global", plan.Facts{Reserved: held{podsV6: pfx("2001:db8::/64")}}},
-		"rule 6: what is held lies as it lies":                       {"v6global/56+prefix/80 v6fromNode v6global/108", plan.Facts{Reserved: held{nodesV6: pfx("2001:db8::/56"), servicesV6: pfx("2001:db8:0:10::/108")}}},
-		"rule 6: custom pods may be anywhere":                        {"2001:db8::/64 custom v6global", plan.Facts{Reserved: held{podsV6: pfx("2001:db8::/64")}}},
-		"rule 6: IPv4 may overlap with the Seed":                     {"v4private v4private v4private", plan.Facts{SeedNetworks: pfxs("10.0.0.0/8")}},
-		"rule 7: this project's own controller has no limit":         {"v6global v6global/64 v6global", plan.Facts{NetworkType: "ipv6", NodeMaskIPv6: 112}},
-		"rule 7: 16 bits are fine for kube-controller-manager":       {"v6global v6global/64 v6global", plan.Facts{NetworkType: "calico", NodeMaskIPv6: 80}},
-		"rule 7: not for pods fromNode":                              {"v6global/48+prefix/96 v6fromNode v6global", plan.Facts{NetworkType: "calico"}},
-		"two halves of the one /48":                                  {"v6private/49 v6private/49 v6global", plan.Facts{}},
-		"a /48 of its own":                                           {"v6private/49 v6private/48 v6private/49", plan.Facts{}},
+		"rule 5: encapsulation carries pods over nodes that lack the family": {"v4private v6global v6global", plan.Facts{Encapsulation: plan.EncapsulationAlways}},
+		"rule 5: custom has both families":                                   {"custom custom v6global,v4private", plan.Facts{}},
+		"rule 6: pods are under nodes with fromNode":                         {"2001:db8::/64+prefix/96 v6fromNode v6global", plan.Facts{Reserved: held{podsV6: pfx("2001:db8::/64")}}},
+		"rule 6: what is held lies as it lies":                               {"v6global/56+prefix/80 v6fromNode v6global/108", plan.Facts{Reserved: held{nodesV6: pfx("2001:db8::/56"), servicesV6: pfx("2001:db8:0:10::/108")}}},
+		"rule 6: custom pods may be anywhere":                                {"2001:db8::/64 custom v6global", plan.Facts{Reserved: held{podsV6: pfx("2001:db8::/64")}}},
+		"rule 6: IPv4 may overlap with the Seed":                             {"v4private v4private v4private", plan.Facts{SeedNetworks: pfxs("10.0.0.0/8")}},
+		"rule 7: this project's own controller has no limit":                 {"v6global v6global/64 v6global", plan.Facts{NetworkType: "ipv6", NodeMaskIPv6: 112}},
+		"rule 7: 16 bits are fine for kube-controller-manager":               {"v6global v6global/64 v6global", plan.Facts{NetworkType: "calico", NodeMaskIPv6: 80}},
+		"rule 7: not for pods fromNode":                                      {"v6global/48+prefix/96 v6fromNode v6global", plan.Facts{NetworkType: "calico"}},
+		"two halves of the one /48":                                          {"v6private/49 v6private/49 v6global", plan.Facts{}},
+		"a /48 of its own":                                                   {"v6private/49 v6private/48 v6private/49", plan.Facts{}},
 	} {
 		t.Run(name, func(t *testing.T) { build(t, tc.text, tc.facts) })
 	}

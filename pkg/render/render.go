@@ -31,8 +31,8 @@ type Input struct {
 	AgentImage, IPAMImage string
 	// Agent is the configuration of the agents.
 	Agent agentconfig.Config
-	// NodePrefixes is the configuration of ipv6-ipam-controller. No ranges: somebody else gives nodes their ranges, and the
-	// controller is not deployed.
+	// NodePrefixes is the configuration of ipv6-ipam-controller. Neither ranges nor pools: somebody else gives nodes their ranges, and
+	// the controller is not deployed.
 	NodePrefixes nodeprefix.Config
 	// Replicas of ipv6-ipam-controller: 0 while the shoot sleeps.
 	Replicas int32
@@ -60,7 +60,7 @@ func Objects(in Input) (Output, error) {
 		return Output{}, fmt.Errorf("%s: %w", AgentName, err)
 	}
 	out.Shoot = agent
-	if len(in.NodePrefixes.Ranges) == 0 {
+	if len(in.NodePrefixes.Ranges) == 0 && len(in.NodePrefixes.LoadBalancerPools) == 0 {
 		return out, nil
 	}
 

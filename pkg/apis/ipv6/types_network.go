@@ -18,10 +18,14 @@ type NetworkConfig struct {
 	Ranges *Ranges
 	// IPAM names the backend or pool that v6global ranges are reserved in.
 	IPAM *IPAM
+	// NodePrefix says where nodes' own prefixes come from.
+	NodePrefix *NodePrefix
 	// Routing says how packets find the node of a pod.
 	Routing *Routing
 	// Encapsulation says whether pod traffic is wrapped between nodes.
 	Encapsulation *Encapsulation
+	// LoadBalancer says which addresses Services may have that the world can reach.
+	LoadBalancer *LoadBalancer
 	// PodSupernet is a CIDR that covers every node's prefix.
 	PodSupernet *string
 	// MTU of the pods' interfaces, in bytes.
@@ -43,22 +47,6 @@ type Ranges struct {
 type IPAM struct {
 	Backend *string
 	Pool    *string
-}
-
-// RoutingMode says who knows the way to a node's prefix.
-type RoutingMode string
-
-// Routing configures how packets find the node of a pod.
-type Routing struct {
-	Mode *RoutingMode
-}
-
-// EncapsulationMode says whether pod traffic is wrapped between nodes.
-type EncapsulationMode string
-
-// Encapsulation configures whether pod traffic is wrapped between nodes.
-type Encapsulation struct {
-	Mode *EncapsulationMode
 }
 
 // Overlay is the shape that other extensions' admission injects.

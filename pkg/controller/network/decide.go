@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/render"
@@ -100,62 +98,6 @@ func dedupe(errs []error) []error {
 		}
 	}
 	return unique
-}
-
-// nodePrefixes says how each node's prefix is cut. Ranges that somebody else brings are left out.
-func nodePrefixes(f facts) (nodeprefix.Config, error) {
-	var config nodeprefix.Config
-	for _, r := range f.plan.NodeRanges {
-		if r.Custom {
-			continue
-		}
-		pool := f.ranges[plan.Key{Range: r.From, Family: r.Family}]
-		if pool.Bits() > r.NodeBits {
-			return nodeprefix.Config{}, configurationProblem(fmt.Errorf("the %s range of %s, %s, is smaller than one node's prefix, a /%d", r.Family, r.From, pool, r.NodeBits))
-		}
-		config.Ranges = append(config.Ranges, nodeprefix.Range{
-			Family:   r.Family.String(),
-			Pool:     pool,
-			NodeBits: r.NodeBits,
-			PodBits:  r.PodBits,
-			PodChild: r.Child,
-			// The nodes' own addresses lie in the range that their prefixes are cut from.
-			HoldsNodes: r.From == keyword.Nodes,
-		})
-	}
-	return config, nil
-}
-
-// agentConfig is the same for all nodes; an agent learns from its own Node which prefix is its.
-func agentConfig(f facts) agentconfig.Config {
-	config := agentconfig.Config{RoutingMode: agentconfig.Direct}
-	if f.config.Routing != nil && f.config.Routing.Mode != nil && *f.config.Routing.Mode == v1alpha1.RoutingModeRouted {
-		config.RoutingMode = agentconfig.Routed
-	}
-	if f.config.MTU != nil {
-		config.MTU = int(*f.config.MTU)
-	}
-	for _, r := range f.plan.NodeRanges {
-		config.IPFamilies = append(config.IPFamilies, r.Family.String())
-		switch {
-		case r.Family == prefix.IPv6 && r.From == keyword.Nodes:
-			config.NodePrefixLengthIPv6 = r.NodeBits
-		case r.Family == prefix.IPv4:
-			config.MasqueradeIPv4 = true
-			config.NonMasqueradeCIDRs = ipv4Ranges(f)
-		}
-	}
-	return config
-}
-
-func ipv4Ranges(f facts) []string {
-	var cidrs []string
-	for _, name := range keyword.Names() {
-		if p, ok := f.ranges[plan.Key{Range: name, Family: prefix.IPv4}]; ok {
-			cidrs = append(cidrs, p.String())
-		}
-	}
-	return cidrs
 }
 
 // networkStatus tells what was asked for, what is reserved and what the shoot has.

@@ -75,14 +75,14 @@ func TestDecide(t *testing.T) {
 			config: `"ranges":{"nodes":"v6global/64+prefix/96","pods":"v6fromNode","services":"v6global/64"}`,
 			spec:   gardencorev1beta1.Networking{IPFamilies: ipv6, Nodes: new("2001:db8:1::/64")},
 			status: gardencorev1beta1.NetworkingStatus{Nodes: []string{"2001:db8:1::/64"}, Pods: []string{"2001:db8:1::/64"}, Services: []string{"2001:db8:2::/112"}},
-			agent:  agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 96},
+			agent:  agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 96, ServiceCIDRs: []string{"2001:db8:2::/112"}},
 			ranges: []nodeprefix.Range{{Family: "IPv6", Pool: netip.MustParsePrefix("2001:db8:1::/64"), NodeBits: 96, PodBits: 100, PodChild: 13, HoldsNodes: true}},
 		},
 		"pods of their own, routed, with an MTU": {
 			config: `"ranges":{"nodes":"v6global/64","pods":"v6private/48","services":"v6private/112"},"routing":{"mode":"Routed"},"mtu":1400`,
 			spec:   gardencorev1beta1.Networking{IPFamilies: ipv6},
 			status: gardencorev1beta1.NetworkingStatus{Nodes: []string{"2001:db8:1::/64"}, Pods: []string{"fd00:1::/48"}, Services: []string{"fd00:2::/112"}},
-			agent:  agentconfig.Config{RoutingMode: agentconfig.Routed, IPFamilies: []string{"IPv6"}, MTU: 1400},
+			agent:  agentconfig.Config{RoutingMode: agentconfig.Routed, IPFamilies: []string{"IPv6"}, MTU: 1400, ServiceCIDRs: []string{"fd00:2::/112"}},
 			ranges: []nodeprefix.Range{{Family: "IPv6", Pool: netip.MustParsePrefix("fd00:1::/48"), NodeBits: 64, PodBits: 64}},
 		},
 		"dual-stack, IPv6 first": {
@@ -94,6 +94,7 @@ func TestDecide(t *testing.T) {
 			agent: agentconfig.Config{
 				RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6", "IPv4"}, NodePrefixLengthIPv6: 96,
 				MasqueradeIPv4: true, NonMasqueradeCIDRs: []string{"10.250.0.0/16", "100.96.0.0/11", "100.64.0.0/13"},
+				ServiceCIDRs: []string{"2001:db8:2::/112", "100.64.0.0/13"},
 			},
 			ranges: []nodeprefix.Range{
 				{Family: "IPv6", Pool: netip.MustParsePrefix("2001:db8:1::/64"), NodeBits: 96, PodBits: 100, PodChild: 13, HoldsNodes: true},
@@ -103,14 +104,14 @@ func TestDecide(t *testing.T) {
 		"own CIDRs, in the spec alone": {
 			config: `"ranges":{"nodes":"2001:db8:a::/64+prefix/96","pods":"v6fromNode/112","services":"2001:db8:b::/112"}`,
 			spec:   gardencorev1beta1.Networking{IPFamilies: ipv6, Nodes: new("2001:db8:a::/64"), Pods: new("2001:db8:a::/64"), Services: new("2001:db8:b::/112")},
-			agent:  agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 96},
+			agent:  agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 96, ServiceCIDRs: []string{"2001:db8:b::/112"}},
 			ranges: []nodeprefix.Range{{Family: "IPv6", Pool: netip.MustParsePrefix("2001:db8:a::/64"), NodeBits: 96, PodBits: 112, PodChild: -1, HoldsNodes: true}},
 		},
 		"somebody else brings the nodes' prefixes": {
 			config: `"ranges":{"nodes":"custom+prefix/80","pods":"v6fromNode","services":"v6private"},"podSupernet":"2001:db8::/40"`,
 			spec:   gardencorev1beta1.Networking{IPFamilies: ipv6},
 			status: gardencorev1beta1.NetworkingStatus{Pods: []string{"2001:db8::/40"}, Services: []string{"fd00:2::/112"}},
-			agent:  agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 80},
+			agent:  agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 80, ServiceCIDRs: []string{"fd00:2::/112"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

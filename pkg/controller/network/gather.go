@@ -27,8 +27,10 @@ import (
 // facts are everything that the decision for one shoot rests on.
 type facts struct {
 	namespace string
-	config    *v1alpha1.NetworkConfig
-	plan      plan.Plan
+	// providerType of the Shoot.
+	providerType string
+	config       *v1alpha1.NetworkConfig
+	plan         plan.Plan
 	// ranges are the shoot's ranges as kube-apiserver and the nodes have them. They were published from the reservations
 	// before, but it is these that the shoot lives by.
 	ranges       map[plan.Key]netip.Prefix
@@ -56,6 +58,7 @@ func gather(ctx context.Context, c client.Client, namespace string, cluster *ext
 	}
 	f := facts{
 		namespace:              namespace,
+		providerType:           shoot.Spec.Provider.Type,
 		plan:                   built,
 		reservations:           reservations,
 		hibernated:             extensionscontroller.IsHibernationEnabled(cluster),

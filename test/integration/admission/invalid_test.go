@@ -93,7 +93,7 @@ func TestInvalid(t *testing.T) {
 			    v6global
 			    ^^^^^^^^`},
 		{name: "rule 5", nodes: "v4private", pods: "v6global", services: "v6global", want: `
-			spec.networking.nodes: Invalid value: "v4private": pods have IPv6, but nodes have none; add an IPv6 value, for example v6global/64
+			spec.networking.nodes: Invalid value: "v4private": pods have IPv6, but nodes have none; add an IPv6 value, for example v6global/64, or set providerConfig.encapsulation.mode to Always
 			    v4private
 			    ^^^^^^^^^`},
 		{name: "rule 6", nodes: "2001:db8::/32", pods: "2001:db8:1::/48", services: "v6global", want: `

@@ -28,17 +28,13 @@ func fuzzers(serializer.CodecFactory) []any {
 	return []any{
 		func(c *ipv6.NetworkConfig, f randfill.Continue) {
 			f.FillNoCustom(c)
-			if c.Routing == nil {
-				c.Routing = &ipv6.Routing{}
+			versioned := &v1alpha1.NetworkConfig{}
+			if err := v1alpha1.Convert_ipv6_NetworkConfig_To_v1alpha1_NetworkConfig(c, versioned, nil); err != nil {
+				panic(err)
 			}
-			if c.Routing.Mode == nil {
-				c.Routing.Mode = ptr.To(ipv6.RoutingMode("Routed"))
-			}
-			if c.Encapsulation == nil {
-				c.Encapsulation = &ipv6.Encapsulation{}
-			}
-			if c.Encapsulation.Mode == nil {
-				c.Encapsulation.Mode = ptr.To(ipv6.EncapsulationMode("Never"))
+			v1alpha1.SetObjectDefaults_NetworkConfig(versioned)
+			if err := v1alpha1.Convert_v1alpha1_NetworkConfig_To_ipv6_NetworkConfig(versioned, c, nil); err != nil {
+				panic(err)
 			}
 		},
 	}

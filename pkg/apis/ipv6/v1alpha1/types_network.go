@@ -22,12 +22,18 @@ type NetworkConfig struct {
 	// operator's choice.
 	// +optional
 	IPAM *IPAM `json:"ipam,omitempty"`
+	// NodePrefix says where nodes' own prefixes come from.
+	// +optional
+	NodePrefix *NodePrefix `json:"nodePrefix,omitempty"`
 	// Routing says how packets find the node of a pod.
 	// +optional
 	Routing *Routing `json:"routing,omitempty"`
 	// Encapsulation says whether pod traffic is wrapped between nodes.
 	// +optional
 	Encapsulation *Encapsulation `json:"encapsulation,omitempty"`
+	// LoadBalancer says which addresses Services may have that the world can reach.
+	// +optional
+	LoadBalancer *LoadBalancer `json:"loadBalancer,omitempty"`
 	// PodSupernet is a CIDR that covers every node's prefix. It is what is published as the pods range when the nodes are
 	// "custom" and the Infrastructure reports no range.
 	// +optional
@@ -65,36 +71,6 @@ type IPAM struct {
 	// Pool by its name.
 	// +optional
 	Pool *string `json:"pool,omitempty"`
-}
-
-// RoutingMode says who knows the way to a node's prefix.
-type RoutingMode string
-
-const (
-	// RoutingModeRouted means that the infrastructure routes each node's prefix to its node.
-	RoutingModeRouted RoutingMode = "Routed"
-	// RoutingModeDirect means that the nodes share a link; the agent adds routes via its peers' addresses.
-	RoutingModeDirect RoutingMode = "Direct"
-)
-
-// Routing configures how packets find the node of a pod.
-type Routing struct {
-	// Mode is Routed or Direct (the default).
-	// +optional
-	Mode *RoutingMode `json:"mode,omitempty"`
-}
-
-// EncapsulationMode says whether pod traffic is wrapped between nodes.
-type EncapsulationMode string
-
-// EncapsulationModeNever means native routing.
-const EncapsulationModeNever EncapsulationMode = "Never"
-
-// Encapsulation configures whether pod traffic is wrapped between nodes.
-type Encapsulation struct {
-	// Mode is Never (the default).
-	// +optional
-	Mode *EncapsulationMode `json:"mode,omitempty"`
 }
 
 // Overlay is the shape that other extensions' admission injects.

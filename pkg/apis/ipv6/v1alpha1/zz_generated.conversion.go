@@ -13,6 +13,7 @@ import (
 	unsafe "unsafe"
 
 	ipv6 "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	conversion "k8s.io/apimachinery/pkg/conversion"
 	runtime "k8s.io/apimachinery/pkg/runtime"
 )
@@ -24,6 +25,36 @@ func init() {
 // RegisterConversions adds conversion functions to the given scheme.
 // Public to allow building arbitrary schemes.
 func RegisterConversions(s *runtime.Scheme) error {
+	if err := s.AddGeneratedConversionFunc((*Advertise)(nil), (*ipv6.Advertise)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_Advertise_To_ipv6_Advertise(a.(*Advertise), b.(*ipv6.Advertise), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.Advertise)(nil), (*Advertise)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_Advertise_To_v1alpha1_Advertise(a.(*ipv6.Advertise), b.(*Advertise), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGP)(nil), (*ipv6.BGP)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_BGP_To_ipv6_BGP(a.(*BGP), b.(*ipv6.BGP), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.BGP)(nil), (*BGP)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_BGP_To_v1alpha1_BGP(a.(*ipv6.BGP), b.(*BGP), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPPeer)(nil), (*ipv6.BGPPeer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_BGPPeer_To_ipv6_BGPPeer(a.(*BGPPeer), b.(*ipv6.BGPPeer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.BGPPeer)(nil), (*BGPPeer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_BGPPeer_To_v1alpha1_BGPPeer(a.(*ipv6.BGPPeer), b.(*BGPPeer), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*Encapsulation)(nil), (*ipv6.Encapsulation)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_Encapsulation_To_ipv6_Encapsulation(a.(*Encapsulation), b.(*ipv6.Encapsulation), scope)
 	}); err != nil {
@@ -34,6 +65,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*GracefulRestart)(nil), (*ipv6.GracefulRestart)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_GracefulRestart_To_ipv6_GracefulRestart(a.(*GracefulRestart), b.(*ipv6.GracefulRestart), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.GracefulRestart)(nil), (*GracefulRestart)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_GracefulRestart_To_v1alpha1_GracefulRestart(a.(*ipv6.GracefulRestart), b.(*GracefulRestart), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*IPAM)(nil), (*ipv6.IPAM)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_IPAM_To_ipv6_IPAM(a.(*IPAM), b.(*ipv6.IPAM), scope)
 	}); err != nil {
@@ -41,6 +82,36 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*ipv6.IPAM)(nil), (*IPAM)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_ipv6_IPAM_To_v1alpha1_IPAM(a.(*ipv6.IPAM), b.(*IPAM), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*LoadBalancer)(nil), (*ipv6.LoadBalancer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_LoadBalancer_To_ipv6_LoadBalancer(a.(*LoadBalancer), b.(*ipv6.LoadBalancer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.LoadBalancer)(nil), (*LoadBalancer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_LoadBalancer_To_v1alpha1_LoadBalancer(a.(*ipv6.LoadBalancer), b.(*LoadBalancer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*LoadBalancerPool)(nil), (*ipv6.LoadBalancerPool)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_LoadBalancerPool_To_ipv6_LoadBalancerPool(a.(*LoadBalancerPool), b.(*ipv6.LoadBalancerPool), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.LoadBalancerPool)(nil), (*LoadBalancerPool)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_LoadBalancerPool_To_v1alpha1_LoadBalancerPool(a.(*ipv6.LoadBalancerPool), b.(*LoadBalancerPool), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*MetadataSource)(nil), (*ipv6.MetadataSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_MetadataSource_To_ipv6_MetadataSource(a.(*MetadataSource), b.(*ipv6.MetadataSource), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.MetadataSource)(nil), (*MetadataSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_MetadataSource_To_v1alpha1_MetadataSource(a.(*ipv6.MetadataSource), b.(*MetadataSource), scope)
 	}); err != nil {
 		return err
 	}
@@ -61,6 +132,36 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*ipv6.NetworkStatus)(nil), (*NetworkStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_ipv6_NetworkStatus_To_v1alpha1_NetworkStatus(a.(*ipv6.NetworkStatus), b.(*NetworkStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*NodePrefix)(nil), (*ipv6.NodePrefix)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_NodePrefix_To_ipv6_NodePrefix(a.(*NodePrefix), b.(*ipv6.NodePrefix), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.NodePrefix)(nil), (*NodePrefix)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_NodePrefix_To_v1alpha1_NodePrefix(a.(*ipv6.NodePrefix), b.(*NodePrefix), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*NodePrefixSource)(nil), (*ipv6.NodePrefixSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_NodePrefixSource_To_ipv6_NodePrefixSource(a.(*NodePrefixSource), b.(*ipv6.NodePrefixSource), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.NodePrefixSource)(nil), (*NodePrefixSource)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_NodePrefixSource_To_v1alpha1_NodePrefixSource(a.(*ipv6.NodePrefixSource), b.(*NodePrefixSource), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*NodeSelector)(nil), (*ipv6.NodeSelector)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_NodeSelector_To_ipv6_NodeSelector(a.(*NodeSelector), b.(*ipv6.NodeSelector), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.NodeSelector)(nil), (*NodeSelector)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_NodeSelector_To_v1alpha1_NodeSelector(a.(*ipv6.NodeSelector), b.(*NodeSelector), scope)
 	}); err != nil {
 		return err
 	}
@@ -114,11 +215,126 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*VXLAN)(nil), (*ipv6.VXLAN)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_VXLAN_To_ipv6_VXLAN(a.(*VXLAN), b.(*ipv6.VXLAN), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ipv6.VXLAN)(nil), (*VXLAN)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_ipv6_VXLAN_To_v1alpha1_VXLAN(a.(*ipv6.VXLAN), b.(*VXLAN), scope)
+	}); err != nil {
+		return err
+	}
 	return nil
+}
+
+func autoConvert_v1alpha1_Advertise_To_ipv6_Advertise(in *Advertise, out *ipv6.Advertise, s conversion.Scope) error {
+	out.NodePrefixes = (*bool)(unsafe.Pointer(in.NodePrefixes))
+	out.ServiceRange = (*bool)(unsafe.Pointer(in.ServiceRange))
+	out.ClusterIPs = (*bool)(unsafe.Pointer(in.ClusterIPs))
+	out.LoadBalancerIPs = (*bool)(unsafe.Pointer(in.LoadBalancerIPs))
+	out.ExternalIPs = (*bool)(unsafe.Pointer(in.ExternalIPs))
+	return nil
+}
+
+// Convert_v1alpha1_Advertise_To_ipv6_Advertise is an autogenerated conversion function.
+func Convert_v1alpha1_Advertise_To_ipv6_Advertise(in *Advertise, out *ipv6.Advertise, s conversion.Scope) error {
+	return autoConvert_v1alpha1_Advertise_To_ipv6_Advertise(in, out, s)
+}
+
+func autoConvert_ipv6_Advertise_To_v1alpha1_Advertise(in *ipv6.Advertise, out *Advertise, s conversion.Scope) error {
+	out.NodePrefixes = (*bool)(unsafe.Pointer(in.NodePrefixes))
+	out.ServiceRange = (*bool)(unsafe.Pointer(in.ServiceRange))
+	out.ClusterIPs = (*bool)(unsafe.Pointer(in.ClusterIPs))
+	out.LoadBalancerIPs = (*bool)(unsafe.Pointer(in.LoadBalancerIPs))
+	out.ExternalIPs = (*bool)(unsafe.Pointer(in.ExternalIPs))
+	return nil
+}
+
+// Convert_ipv6_Advertise_To_v1alpha1_Advertise is an autogenerated conversion function.
+func Convert_ipv6_Advertise_To_v1alpha1_Advertise(in *ipv6.Advertise, out *Advertise, s conversion.Scope) error {
+	return autoConvert_ipv6_Advertise_To_v1alpha1_Advertise(in, out, s)
+}
+
+func autoConvert_v1alpha1_BGP_To_ipv6_BGP(in *BGP, out *ipv6.BGP, s conversion.Scope) error {
+	out.ASN = in.ASN
+	out.Peers = *(*[]ipv6.BGPPeer)(unsafe.Pointer(&in.Peers))
+	out.NodeMesh = in.NodeMesh
+	out.GracefulRestart = (*ipv6.GracefulRestart)(unsafe.Pointer(in.GracefulRestart))
+	out.Advertise = (*ipv6.Advertise)(unsafe.Pointer(in.Advertise))
+	return nil
+}
+
+// Convert_v1alpha1_BGP_To_ipv6_BGP is an autogenerated conversion function.
+func Convert_v1alpha1_BGP_To_ipv6_BGP(in *BGP, out *ipv6.BGP, s conversion.Scope) error {
+	return autoConvert_v1alpha1_BGP_To_ipv6_BGP(in, out, s)
+}
+
+func autoConvert_ipv6_BGP_To_v1alpha1_BGP(in *ipv6.BGP, out *BGP, s conversion.Scope) error {
+	out.ASN = in.ASN
+	out.Peers = *(*[]BGPPeer)(unsafe.Pointer(&in.Peers))
+	out.NodeMesh = in.NodeMesh
+	out.GracefulRestart = (*GracefulRestart)(unsafe.Pointer(in.GracefulRestart))
+	out.Advertise = (*Advertise)(unsafe.Pointer(in.Advertise))
+	return nil
+}
+
+// Convert_ipv6_BGP_To_v1alpha1_BGP is an autogenerated conversion function.
+func Convert_ipv6_BGP_To_v1alpha1_BGP(in *ipv6.BGP, out *BGP, s conversion.Scope) error {
+	return autoConvert_ipv6_BGP_To_v1alpha1_BGP(in, out, s)
+}
+
+func autoConvert_v1alpha1_BGPPeer_To_ipv6_BGPPeer(in *BGPPeer, out *ipv6.BGPPeer, s conversion.Scope) error {
+	out.Address = (*string)(unsafe.Pointer(in.Address))
+	out.DefaultGateway = in.DefaultGateway
+	out.ASN = in.ASN
+	out.Port = (*int32)(unsafe.Pointer(in.Port))
+	out.EBGPMultihop = (*int32)(unsafe.Pointer(in.EBGPMultihop))
+	out.Passive = in.Passive
+	out.PasswordSecretName = (*string)(unsafe.Pointer(in.PasswordSecretName))
+	out.HoldTime = (*v1.Duration)(unsafe.Pointer(in.HoldTime))
+	out.ConnectRetryTime = (*v1.Duration)(unsafe.Pointer(in.ConnectRetryTime))
+	out.Families = *(*[]ipv6.IPFamily)(unsafe.Pointer(&in.Families))
+	out.Import = (*ipv6.ImportMode)(unsafe.Pointer(in.Import))
+	out.ImportLimit = (*int64)(unsafe.Pointer(in.ImportLimit))
+	out.Communities = *(*[]string)(unsafe.Pointer(&in.Communities))
+	out.LocalPreference = (*int64)(unsafe.Pointer(in.LocalPreference))
+	out.NodeSelector = (*ipv6.NodeSelector)(unsafe.Pointer(in.NodeSelector))
+	return nil
+}
+
+// Convert_v1alpha1_BGPPeer_To_ipv6_BGPPeer is an autogenerated conversion function.
+func Convert_v1alpha1_BGPPeer_To_ipv6_BGPPeer(in *BGPPeer, out *ipv6.BGPPeer, s conversion.Scope) error {
+	return autoConvert_v1alpha1_BGPPeer_To_ipv6_BGPPeer(in, out, s)
+}
+
+func autoConvert_ipv6_BGPPeer_To_v1alpha1_BGPPeer(in *ipv6.BGPPeer, out *BGPPeer, s conversion.Scope) error {
+	out.Address = (*string)(unsafe.Pointer(in.Address))
+	out.DefaultGateway = in.DefaultGateway
+	out.ASN = in.ASN
+	out.Port = (*int32)(unsafe.Pointer(in.Port))
+	out.EBGPMultihop = (*int32)(unsafe.Pointer(in.EBGPMultihop))
+	out.Passive = in.Passive
+	out.PasswordSecretName = (*string)(unsafe.Pointer(in.PasswordSecretName))
+	out.HoldTime = (*v1.Duration)(unsafe.Pointer(in.HoldTime))
+	out.ConnectRetryTime = (*v1.Duration)(unsafe.Pointer(in.ConnectRetryTime))
+	out.Families = *(*[]IPFamily)(unsafe.Pointer(&in.Families))
+	out.Import = (*ImportMode)(unsafe.Pointer(in.Import))
+	out.ImportLimit = (*int64)(unsafe.Pointer(in.ImportLimit))
+	out.Communities = *(*[]string)(unsafe.Pointer(&in.Communities))
+	out.LocalPreference = (*int64)(unsafe.Pointer(in.LocalPreference))
+	out.NodeSelector = (*NodeSelector)(unsafe.Pointer(in.NodeSelector))
+	return nil
+}
+
+// Convert_ipv6_BGPPeer_To_v1alpha1_BGPPeer is an autogenerated conversion function.
+func Convert_ipv6_BGPPeer_To_v1alpha1_BGPPeer(in *ipv6.BGPPeer, out *BGPPeer, s conversion.Scope) error {
+	return autoConvert_ipv6_BGPPeer_To_v1alpha1_BGPPeer(in, out, s)
 }
 
 func autoConvert_v1alpha1_Encapsulation_To_ipv6_Encapsulation(in *Encapsulation, out *ipv6.Encapsulation, s conversion.Scope) error {
 	out.Mode = (*ipv6.EncapsulationMode)(unsafe.Pointer(in.Mode))
+	out.VXLAN = (*ipv6.VXLAN)(unsafe.Pointer(in.VXLAN))
 	return nil
 }
 
@@ -129,12 +345,35 @@ func Convert_v1alpha1_Encapsulation_To_ipv6_Encapsulation(in *Encapsulation, out
 
 func autoConvert_ipv6_Encapsulation_To_v1alpha1_Encapsulation(in *ipv6.Encapsulation, out *Encapsulation, s conversion.Scope) error {
 	out.Mode = (*EncapsulationMode)(unsafe.Pointer(in.Mode))
+	out.VXLAN = (*VXLAN)(unsafe.Pointer(in.VXLAN))
 	return nil
 }
 
 // Convert_ipv6_Encapsulation_To_v1alpha1_Encapsulation is an autogenerated conversion function.
 func Convert_ipv6_Encapsulation_To_v1alpha1_Encapsulation(in *ipv6.Encapsulation, out *Encapsulation, s conversion.Scope) error {
 	return autoConvert_ipv6_Encapsulation_To_v1alpha1_Encapsulation(in, out, s)
+}
+
+func autoConvert_v1alpha1_GracefulRestart_To_ipv6_GracefulRestart(in *GracefulRestart, out *ipv6.GracefulRestart, s conversion.Scope) error {
+	out.Enabled = (*bool)(unsafe.Pointer(in.Enabled))
+	out.RestartTime = (*v1.Duration)(unsafe.Pointer(in.RestartTime))
+	return nil
+}
+
+// Convert_v1alpha1_GracefulRestart_To_ipv6_GracefulRestart is an autogenerated conversion function.
+func Convert_v1alpha1_GracefulRestart_To_ipv6_GracefulRestart(in *GracefulRestart, out *ipv6.GracefulRestart, s conversion.Scope) error {
+	return autoConvert_v1alpha1_GracefulRestart_To_ipv6_GracefulRestart(in, out, s)
+}
+
+func autoConvert_ipv6_GracefulRestart_To_v1alpha1_GracefulRestart(in *ipv6.GracefulRestart, out *GracefulRestart, s conversion.Scope) error {
+	out.Enabled = (*bool)(unsafe.Pointer(in.Enabled))
+	out.RestartTime = (*v1.Duration)(unsafe.Pointer(in.RestartTime))
+	return nil
+}
+
+// Convert_ipv6_GracefulRestart_To_v1alpha1_GracefulRestart is an autogenerated conversion function.
+func Convert_ipv6_GracefulRestart_To_v1alpha1_GracefulRestart(in *ipv6.GracefulRestart, out *GracefulRestart, s conversion.Scope) error {
+	return autoConvert_ipv6_GracefulRestart_To_v1alpha1_GracefulRestart(in, out, s)
 }
 
 func autoConvert_v1alpha1_IPAM_To_ipv6_IPAM(in *IPAM, out *ipv6.IPAM, s conversion.Scope) error {
@@ -159,11 +398,77 @@ func Convert_ipv6_IPAM_To_v1alpha1_IPAM(in *ipv6.IPAM, out *IPAM, s conversion.S
 	return autoConvert_ipv6_IPAM_To_v1alpha1_IPAM(in, out, s)
 }
 
+func autoConvert_v1alpha1_LoadBalancer_To_ipv6_LoadBalancer(in *LoadBalancer, out *ipv6.LoadBalancer, s conversion.Scope) error {
+	out.Pools = *(*[]ipv6.LoadBalancerPool)(unsafe.Pointer(&in.Pools))
+	out.ClassOnly = in.ClassOnly
+	return nil
+}
+
+// Convert_v1alpha1_LoadBalancer_To_ipv6_LoadBalancer is an autogenerated conversion function.
+func Convert_v1alpha1_LoadBalancer_To_ipv6_LoadBalancer(in *LoadBalancer, out *ipv6.LoadBalancer, s conversion.Scope) error {
+	return autoConvert_v1alpha1_LoadBalancer_To_ipv6_LoadBalancer(in, out, s)
+}
+
+func autoConvert_ipv6_LoadBalancer_To_v1alpha1_LoadBalancer(in *ipv6.LoadBalancer, out *LoadBalancer, s conversion.Scope) error {
+	out.Pools = *(*[]LoadBalancerPool)(unsafe.Pointer(&in.Pools))
+	out.ClassOnly = in.ClassOnly
+	return nil
+}
+
+// Convert_ipv6_LoadBalancer_To_v1alpha1_LoadBalancer is an autogenerated conversion function.
+func Convert_ipv6_LoadBalancer_To_v1alpha1_LoadBalancer(in *ipv6.LoadBalancer, out *LoadBalancer, s conversion.Scope) error {
+	return autoConvert_ipv6_LoadBalancer_To_v1alpha1_LoadBalancer(in, out, s)
+}
+
+func autoConvert_v1alpha1_LoadBalancerPool_To_ipv6_LoadBalancerPool(in *LoadBalancerPool, out *ipv6.LoadBalancerPool, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Prefixes = *(*[]string)(unsafe.Pointer(&in.Prefixes))
+	return nil
+}
+
+// Convert_v1alpha1_LoadBalancerPool_To_ipv6_LoadBalancerPool is an autogenerated conversion function.
+func Convert_v1alpha1_LoadBalancerPool_To_ipv6_LoadBalancerPool(in *LoadBalancerPool, out *ipv6.LoadBalancerPool, s conversion.Scope) error {
+	return autoConvert_v1alpha1_LoadBalancerPool_To_ipv6_LoadBalancerPool(in, out, s)
+}
+
+func autoConvert_ipv6_LoadBalancerPool_To_v1alpha1_LoadBalancerPool(in *ipv6.LoadBalancerPool, out *LoadBalancerPool, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Prefixes = *(*[]string)(unsafe.Pointer(&in.Prefixes))
+	return nil
+}
+
+// Convert_ipv6_LoadBalancerPool_To_v1alpha1_LoadBalancerPool is an autogenerated conversion function.
+func Convert_ipv6_LoadBalancerPool_To_v1alpha1_LoadBalancerPool(in *ipv6.LoadBalancerPool, out *LoadBalancerPool, s conversion.Scope) error {
+	return autoConvert_ipv6_LoadBalancerPool_To_v1alpha1_LoadBalancerPool(in, out, s)
+}
+
+func autoConvert_v1alpha1_MetadataSource_To_ipv6_MetadataSource(in *MetadataSource, out *ipv6.MetadataSource, s conversion.Scope) error {
+	out.Provider = (*ipv6.MetadataProvider)(unsafe.Pointer(in.Provider))
+	return nil
+}
+
+// Convert_v1alpha1_MetadataSource_To_ipv6_MetadataSource is an autogenerated conversion function.
+func Convert_v1alpha1_MetadataSource_To_ipv6_MetadataSource(in *MetadataSource, out *ipv6.MetadataSource, s conversion.Scope) error {
+	return autoConvert_v1alpha1_MetadataSource_To_ipv6_MetadataSource(in, out, s)
+}
+
+func autoConvert_ipv6_MetadataSource_To_v1alpha1_MetadataSource(in *ipv6.MetadataSource, out *MetadataSource, s conversion.Scope) error {
+	out.Provider = (*MetadataProvider)(unsafe.Pointer(in.Provider))
+	return nil
+}
+
+// Convert_ipv6_MetadataSource_To_v1alpha1_MetadataSource is an autogenerated conversion function.
+func Convert_ipv6_MetadataSource_To_v1alpha1_MetadataSource(in *ipv6.MetadataSource, out *MetadataSource, s conversion.Scope) error {
+	return autoConvert_ipv6_MetadataSource_To_v1alpha1_MetadataSource(in, out, s)
+}
+
 func autoConvert_v1alpha1_NetworkConfig_To_ipv6_NetworkConfig(in *NetworkConfig, out *ipv6.NetworkConfig, s conversion.Scope) error {
 	out.Ranges = (*ipv6.Ranges)(unsafe.Pointer(in.Ranges))
 	out.IPAM = (*ipv6.IPAM)(unsafe.Pointer(in.IPAM))
+	out.NodePrefix = (*ipv6.NodePrefix)(unsafe.Pointer(in.NodePrefix))
 	out.Routing = (*ipv6.Routing)(unsafe.Pointer(in.Routing))
 	out.Encapsulation = (*ipv6.Encapsulation)(unsafe.Pointer(in.Encapsulation))
+	out.LoadBalancer = (*ipv6.LoadBalancer)(unsafe.Pointer(in.LoadBalancer))
 	out.PodSupernet = (*string)(unsafe.Pointer(in.PodSupernet))
 	out.MTU = (*int32)(unsafe.Pointer(in.MTU))
 	out.Overlay = (*ipv6.Overlay)(unsafe.Pointer(in.Overlay))
@@ -179,8 +484,10 @@ func Convert_v1alpha1_NetworkConfig_To_ipv6_NetworkConfig(in *NetworkConfig, out
 func autoConvert_ipv6_NetworkConfig_To_v1alpha1_NetworkConfig(in *ipv6.NetworkConfig, out *NetworkConfig, s conversion.Scope) error {
 	out.Ranges = (*Ranges)(unsafe.Pointer(in.Ranges))
 	out.IPAM = (*IPAM)(unsafe.Pointer(in.IPAM))
+	out.NodePrefix = (*NodePrefix)(unsafe.Pointer(in.NodePrefix))
 	out.Routing = (*Routing)(unsafe.Pointer(in.Routing))
 	out.Encapsulation = (*Encapsulation)(unsafe.Pointer(in.Encapsulation))
+	out.LoadBalancer = (*LoadBalancer)(unsafe.Pointer(in.LoadBalancer))
 	out.PodSupernet = (*string)(unsafe.Pointer(in.PodSupernet))
 	out.MTU = (*int32)(unsafe.Pointer(in.MTU))
 	out.Overlay = (*Overlay)(unsafe.Pointer(in.Overlay))
@@ -215,6 +522,72 @@ func autoConvert_ipv6_NetworkStatus_To_v1alpha1_NetworkStatus(in *ipv6.NetworkSt
 // Convert_ipv6_NetworkStatus_To_v1alpha1_NetworkStatus is an autogenerated conversion function.
 func Convert_ipv6_NetworkStatus_To_v1alpha1_NetworkStatus(in *ipv6.NetworkStatus, out *NetworkStatus, s conversion.Scope) error {
 	return autoConvert_ipv6_NetworkStatus_To_v1alpha1_NetworkStatus(in, out, s)
+}
+
+func autoConvert_v1alpha1_NodePrefix_To_ipv6_NodePrefix(in *NodePrefix, out *ipv6.NodePrefix, s conversion.Scope) error {
+	out.Sources = *(*[]ipv6.NodePrefixSource)(unsafe.Pointer(&in.Sources))
+	return nil
+}
+
+// Convert_v1alpha1_NodePrefix_To_ipv6_NodePrefix is an autogenerated conversion function.
+func Convert_v1alpha1_NodePrefix_To_ipv6_NodePrefix(in *NodePrefix, out *ipv6.NodePrefix, s conversion.Scope) error {
+	return autoConvert_v1alpha1_NodePrefix_To_ipv6_NodePrefix(in, out, s)
+}
+
+func autoConvert_ipv6_NodePrefix_To_v1alpha1_NodePrefix(in *ipv6.NodePrefix, out *NodePrefix, s conversion.Scope) error {
+	out.Sources = *(*[]NodePrefixSource)(unsafe.Pointer(&in.Sources))
+	return nil
+}
+
+// Convert_ipv6_NodePrefix_To_v1alpha1_NodePrefix is an autogenerated conversion function.
+func Convert_ipv6_NodePrefix_To_v1alpha1_NodePrefix(in *ipv6.NodePrefix, out *NodePrefix, s conversion.Scope) error {
+	return autoConvert_ipv6_NodePrefix_To_v1alpha1_NodePrefix(in, out, s)
+}
+
+func autoConvert_v1alpha1_NodePrefixSource_To_ipv6_NodePrefixSource(in *NodePrefixSource, out *ipv6.NodePrefixSource, s conversion.Scope) error {
+	out.Source = ipv6.PrefixSource(in.Source)
+	out.NodeSelector = (*ipv6.NodeSelector)(unsafe.Pointer(in.NodeSelector))
+	out.Metadata = (*ipv6.MetadataSource)(unsafe.Pointer(in.Metadata))
+	out.Interface = (*string)(unsafe.Pointer(in.Interface))
+	return nil
+}
+
+// Convert_v1alpha1_NodePrefixSource_To_ipv6_NodePrefixSource is an autogenerated conversion function.
+func Convert_v1alpha1_NodePrefixSource_To_ipv6_NodePrefixSource(in *NodePrefixSource, out *ipv6.NodePrefixSource, s conversion.Scope) error {
+	return autoConvert_v1alpha1_NodePrefixSource_To_ipv6_NodePrefixSource(in, out, s)
+}
+
+func autoConvert_ipv6_NodePrefixSource_To_v1alpha1_NodePrefixSource(in *ipv6.NodePrefixSource, out *NodePrefixSource, s conversion.Scope) error {
+	out.Source = PrefixSource(in.Source)
+	out.NodeSelector = (*NodeSelector)(unsafe.Pointer(in.NodeSelector))
+	out.Metadata = (*MetadataSource)(unsafe.Pointer(in.Metadata))
+	out.Interface = (*string)(unsafe.Pointer(in.Interface))
+	return nil
+}
+
+// Convert_ipv6_NodePrefixSource_To_v1alpha1_NodePrefixSource is an autogenerated conversion function.
+func Convert_ipv6_NodePrefixSource_To_v1alpha1_NodePrefixSource(in *ipv6.NodePrefixSource, out *NodePrefixSource, s conversion.Scope) error {
+	return autoConvert_ipv6_NodePrefixSource_To_v1alpha1_NodePrefixSource(in, out, s)
+}
+
+func autoConvert_v1alpha1_NodeSelector_To_ipv6_NodeSelector(in *NodeSelector, out *ipv6.NodeSelector, s conversion.Scope) error {
+	out.MatchLabels = *(*map[string]string)(unsafe.Pointer(&in.MatchLabels))
+	return nil
+}
+
+// Convert_v1alpha1_NodeSelector_To_ipv6_NodeSelector is an autogenerated conversion function.
+func Convert_v1alpha1_NodeSelector_To_ipv6_NodeSelector(in *NodeSelector, out *ipv6.NodeSelector, s conversion.Scope) error {
+	return autoConvert_v1alpha1_NodeSelector_To_ipv6_NodeSelector(in, out, s)
+}
+
+func autoConvert_ipv6_NodeSelector_To_v1alpha1_NodeSelector(in *ipv6.NodeSelector, out *NodeSelector, s conversion.Scope) error {
+	out.MatchLabels = *(*map[string]string)(unsafe.Pointer(&in.MatchLabels))
+	return nil
+}
+
+// Convert_ipv6_NodeSelector_To_v1alpha1_NodeSelector is an autogenerated conversion function.
+func Convert_ipv6_NodeSelector_To_v1alpha1_NodeSelector(in *ipv6.NodeSelector, out *NodeSelector, s conversion.Scope) error {
+	return autoConvert_ipv6_NodeSelector_To_v1alpha1_NodeSelector(in, out, s)
 }
 
 func autoConvert_v1alpha1_Overlay_To_ipv6_Overlay(in *Overlay, out *ipv6.Overlay, s conversion.Scope) error {
@@ -289,6 +662,7 @@ func Convert_ipv6_Ranges_To_v1alpha1_Ranges(in *ipv6.Ranges, out *Ranges, s conv
 
 func autoConvert_v1alpha1_Routing_To_ipv6_Routing(in *Routing, out *ipv6.Routing, s conversion.Scope) error {
 	out.Mode = (*ipv6.RoutingMode)(unsafe.Pointer(in.Mode))
+	out.BGP = (*ipv6.BGP)(unsafe.Pointer(in.BGP))
 	return nil
 }
 
@@ -299,6 +673,7 @@ func Convert_v1alpha1_Routing_To_ipv6_Routing(in *Routing, out *ipv6.Routing, s 
 
 func autoConvert_ipv6_Routing_To_v1alpha1_Routing(in *ipv6.Routing, out *Routing, s conversion.Scope) error {
 	out.Mode = (*RoutingMode)(unsafe.Pointer(in.Mode))
+	out.BGP = (*BGP)(unsafe.Pointer(in.BGP))
 	return nil
 }
 
@@ -325,4 +700,26 @@ func autoConvert_ipv6_SnatToUpstreamDNS_To_v1alpha1_SnatToUpstreamDNS(in *ipv6.S
 // Convert_ipv6_SnatToUpstreamDNS_To_v1alpha1_SnatToUpstreamDNS is an autogenerated conversion function.
 func Convert_ipv6_SnatToUpstreamDNS_To_v1alpha1_SnatToUpstreamDNS(in *ipv6.SnatToUpstreamDNS, out *SnatToUpstreamDNS, s conversion.Scope) error {
 	return autoConvert_ipv6_SnatToUpstreamDNS_To_v1alpha1_SnatToUpstreamDNS(in, out, s)
+}
+
+func autoConvert_v1alpha1_VXLAN_To_ipv6_VXLAN(in *VXLAN, out *ipv6.VXLAN, s conversion.Scope) error {
+	out.VNI = (*int32)(unsafe.Pointer(in.VNI))
+	out.Port = (*int32)(unsafe.Pointer(in.Port))
+	return nil
+}
+
+// Convert_v1alpha1_VXLAN_To_ipv6_VXLAN is an autogenerated conversion function.
+func Convert_v1alpha1_VXLAN_To_ipv6_VXLAN(in *VXLAN, out *ipv6.VXLAN, s conversion.Scope) error {
+	return autoConvert_v1alpha1_VXLAN_To_ipv6_VXLAN(in, out, s)
+}
+
+func autoConvert_ipv6_VXLAN_To_v1alpha1_VXLAN(in *ipv6.VXLAN, out *VXLAN, s conversion.Scope) error {
+	out.VNI = (*int32)(unsafe.Pointer(in.VNI))
+	out.Port = (*int32)(unsafe.Pointer(in.Port))
+	return nil
+}
+
+// Convert_ipv6_VXLAN_To_v1alpha1_VXLAN is an autogenerated conversion function.
+func Convert_ipv6_VXLAN_To_v1alpha1_VXLAN(in *ipv6.VXLAN, out *VXLAN, s conversion.Scope) error {
+	return autoConvert_ipv6_VXLAN_To_v1alpha1_VXLAN(in, out, s)
 }

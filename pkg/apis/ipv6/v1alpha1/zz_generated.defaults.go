@@ -23,4 +23,24 @@ func RegisterDefaults(scheme *runtime.Scheme) error {
 
 func SetObjectDefaults_NetworkConfig(in *NetworkConfig) {
 	SetDefaults_NetworkConfig(in)
+	if in.Routing != nil {
+		if in.Routing.BGP != nil {
+			SetDefaults_BGP(in.Routing.BGP)
+			for i := range in.Routing.BGP.Peers {
+				a := &in.Routing.BGP.Peers[i]
+				SetDefaults_BGPPeer(a)
+			}
+			if in.Routing.BGP.GracefulRestart != nil {
+				SetDefaults_GracefulRestart(in.Routing.BGP.GracefulRestart)
+			}
+			if in.Routing.BGP.Advertise != nil {
+				SetDefaults_Advertise(in.Routing.BGP.Advertise)
+			}
+		}
+	}
+	if in.Encapsulation != nil {
+		if in.Encapsulation.VXLAN != nil {
+			SetDefaults_VXLAN(in.Encapsulation.VXLAN)
+		}
+	}
 }

@@ -25,8 +25,10 @@ const (
 )
 
 var (
-	routingModes       = []v1alpha1.RoutingMode{v1alpha1.RoutingModeDirect, v1alpha1.RoutingModeRouted}
-	encapsulationModes = []v1alpha1.EncapsulationMode{v1alpha1.EncapsulationModeNever}
+	routingModes       = []v1alpha1.RoutingMode{v1alpha1.RoutingModeBGP, v1alpha1.RoutingModeDirect, v1alpha1.RoutingModeRouted}
+	encapsulationModes = []v1alpha1.EncapsulationMode{
+		v1alpha1.EncapsulationModeAlways, v1alpha1.EncapsulationModeCrossSubnet, v1alpha1.EncapsulationModeNever,
+	}
 )
 
 // ValidateNetworkConfig reports every mistake of a NetworkConfig.

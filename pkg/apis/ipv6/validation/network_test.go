@@ -71,11 +71,11 @@ func TestValidateNetworkConfigRejects(t *testing.T) {
 		},
 		"routing mode": {
 			v1alpha1.NetworkConfig{Routing: &v1alpha1.Routing{Mode: ptr.To[v1alpha1.RoutingMode]("direct")}},
-			[]string{`spec.networking.providerConfig.routing.mode: Unsupported value: "direct": supported values: "Direct", "Routed"`},
+			[]string{`spec.networking.providerConfig.routing.mode: Unsupported value: "direct": supported values: "BGP", "Direct", "Routed"`},
 		},
 		"encapsulation mode": {
 			v1alpha1.NetworkConfig{Encapsulation: &v1alpha1.Encapsulation{Mode: ptr.To[v1alpha1.EncapsulationMode]("IPIP")}},
-			[]string{`spec.networking.providerConfig.encapsulation.mode: Unsupported value: "IPIP": supported values: "Never"`},
+			[]string{`spec.networking.providerConfig.encapsulation.mode: Unsupported value: "IPIP": supported values: "Always", "CrossSubnet", "Never"`},
 		},
 		"supernet that is none": {
 			v1alpha1.NetworkConfig{PodSupernet: ptr.To("v6global")},

@@ -150,7 +150,8 @@ func (c *Cluster) ranges() (Ranges, error) {
 			return Ranges{}, fmt.Errorf("range %s of Shoot %s: %w", item.name, c.Shoot.Name, err)
 		}
 
-		if len(*item.into) == 0 {
+		// nodes that somebody else addresses have no range
+		if len(*item.into) == 0 && item.name != "nodes" {
 			return Ranges{}, fmt.Errorf("range %s of Shoot %s is not known", item.name, c.Shoot.Name)
 		}
 	}
@@ -178,11 +179,25 @@ func mergeCIDRs(fromSpec *string, fromStatus []string) ([]net.IPNet, error) {
 	return merged, nil
 }
 
+// apiAddress is where nodes and pods of the Shoot find its API server: in the primary family of their Services, of which the Service
+// "kubernetes" and so its endpoint are.
+func (c *Cluster) apiAddress() netip.Addr {
+	if families := c.Shoot.Spec.Networking.IPFamilies; len(families) > 0 && families[0] == gardencorev1beta1.IPFamilyIPv4 {
+		return c.machine.ShootAPIAddressIPv4()
+	}
+
+	return c.machine.ShootAPIAddress()
+}
+
 // NodesRange is the first range of the nodes.
 func (c *Cluster) NodesRange() (netip.Prefix, error) {
 	ranges, err := c.ranges()
 	if err != nil {
 		return netip.Prefix{}, err
+	}
+
+	if len(ranges.Nodes) == 0 {
+		return netip.Prefix{}, fmt.Errorf("range nodes of Shoot %s is not known", c.Shoot.Name)
 	}
 
 	return netip.ParsePrefix(ranges.Nodes[0].String())

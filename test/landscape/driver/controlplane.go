@@ -124,8 +124,14 @@ func (c *Cluster) deployKubeAPIServer(ctx context.Context) error {
 		return fmt.Errorf("kube-apiserver of %s: %w", c.Namespace, err)
 	}
 
-	external := c.machine.ShootAPIAddress()
-	addresses := []net.IP{external.AsSlice()}
+	external := c.apiAddress()
+	addresses := []net.IP{c.machine.ShootAPIAddress().AsSlice(), c.machine.ShootAPIAddressIPv4().AsSlice()}
+	sni := kubeapiserver.SNIConfig{}
+
+	if external != c.machine.ShootAPIAddress() {
+		// the address of its pod is of the other family, which it refuses to start with
+		sni = kubeapiserver.SNIConfig{Enabled: true, AdvertiseAddress: external.String()}
+	}
 
 	for _, services := range ranges.Services {
 		first, err := firstAddress(services)
@@ -147,7 +153,7 @@ func (c *Cluster) deployKubeAPIServer(ctx context.Context) error {
 		ctx, c.seed.Client(), c.Namespace, component,
 		kubeapiserver.ComputeKubeAPIServerServiceAccountConfig(nil, host, ""),
 		kubeapiserver.ServerCertificateConfig{ExtraIPAddresses: addresses, ExtraDNSNames: []string{c.Namespace}},
-		kubeapiserver.SNIConfig{}, host,
+		sni, host,
 		ranges.Nodes, ranges.Services, ranges.Pods, seedPods,
 		nil, nil, gardencorev1beta1.EncryptionProviderTypeAESCBC, "", c.hibernated(),
 	); err != nil {

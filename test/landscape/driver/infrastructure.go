@@ -150,8 +150,9 @@ func (c *Cluster) deleteInfrastructure(ctx context.Context) error {
 
 // addressOf gives an address in the first part of a range, where no node's prefix is.
 func addressOf(nodes netip.Prefix, host uint8) netip.Prefix {
-	address := nodes.Addr().As16()
-	address[15] = host
+	address := nodes.Addr().AsSlice()
+	address[len(address)-1] = host
+	first, _ := netip.AddrFromSlice(address)
 
-	return netip.PrefixFrom(netip.AddrFrom16(address), nodes.Bits())
+	return netip.PrefixFrom(first, nodes.Bits())
 }

@@ -41,8 +41,8 @@ func NodeName(number int) string { return fmt.Sprintf("n%d", number) }
 type Node struct {
 	// Machine that it runs on.
 	Machine
-	// DNS is the address of the Shoot's DNS.
-	DNS netip.Addr
+	// DNS are the addresses of the Shoot's DNS.
+	DNS []netip.Addr
 	// Kubeconfig of its kubelet, ClientCA that kubelet trusts, and Serving its own certificate.
 	Kubeconfig, ClientCA []byte
 	Serving              keyPair
@@ -88,7 +88,7 @@ func (c *Cluster) node(ctx context.Context, number int) (Node, error) {
 	stands.Name = name
 	stands.Labels = c.nodeLabels(name, stands.Labels)
 
-	dns, err := c.dnsAddress()
+	dns, err := c.dnsAddresses()
 	if err != nil {
 		return Node{}, err
 	}
@@ -182,7 +182,7 @@ func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
 		return err
 	}
 
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
 
 // waitForNodes waits until all nodes are there, ready, and open for pods, and tells the router the way to their prefixes.
 func (c *Cluster) waitForNodes(ctx context.Context, count int) error {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func nodeReady(node *corev1.Node) error {
 
 // SyncRoutes plays the infrastructure's network: the router knows the way to each node's prefix, and to no prefix else.
 func (c *Cluster) SyncRoutes(ctx context.Context) error {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return err
 	}
@@ -312,8 +312,8 @@ func internalIP(node *corev1.Node, six bool) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("node %s has no address of the family of its pods", node.Name)
 }
 
-// shootClient is an administrator's client of the Shoot.
-func (c *Cluster) shootClient(ctx context.Context) (client.Client, error) {
+// API is an administrator's client of the Shoot.
+func (c *Cluster) API(ctx context.Context) (client.Client, error) {
 	config, err := c.ShootConfig(ctx)
 	if err != nil {
 		return nil, err

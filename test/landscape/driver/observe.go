@@ -78,7 +78,7 @@ func (d *Driver) reservations(ctx context.Context, namespace string) ([]Reservat
 
 // RolloutAgent restarts the agents node by node and waits until all are ready again.
 func (c *Cluster) RolloutAgent(ctx context.Context) error {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/test/landscape/show"
 )
 
@@ -133,7 +134,7 @@ func (c *Cluster) reportRanges(ctx context.Context) ([]show.Range, error) {
 }
 
 func (c *Cluster) reportNodes(ctx context.Context) ([]show.Node, error) {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -153,20 +154,34 @@ func (c *Cluster) reportNodes(ctx context.Context) ([]show.Node, error) {
 	for i := range list.Items {
 		node := &list.Items[i]
 
-		prefix := "-"
-		if pods, err := netip.ParsePrefix(node.Spec.PodCIDR); err == nil && bits > 0 {
-			prefix = netip.PrefixFrom(pods.Addr(), bits).Masked().String()
+		prefix := node.Annotations[nodeprefix.AnnotationReportedPrefix]
+		if prefix == "" {
+			prefix = prefixOf(node, bits)
 		}
 
-		address := "-"
-		if ip, err := internalIP(node, true); err == nil {
-			address = ip.String()
+		var addresses []string
+
+		for _, address := range node.Status.Addresses {
+			if address.Type == corev1.NodeInternalIP {
+				addresses = append(addresses, address.Address)
+			}
 		}
 
-		nodes = append(nodes, show.Node{Name: node.Name, Address: address, Prefix: prefix, PodCIDR: strings.Join(node.Spec.PodCIDRs, " ")})
+		nodes = append(nodes, show.Node{Name: node.Name, Address: strings.Join(addresses, " "), Prefix: prefix, PodCIDR: strings.Join(node.Spec.PodCIDRs, " ")})
 	}
 
 	return nodes, nil
+}
+
+// prefixOf is the prefix that a node's IPv6 pods are a part of, as far as its length is known.
+func prefixOf(node *corev1.Node, bits int) string {
+	for _, text := range node.Spec.PodCIDRs {
+		if pods, err := netip.ParsePrefix(text); err == nil && pods.Addr().Is6() && bits > 0 && bits <= pods.Bits() {
+			return netip.PrefixFrom(pods.Addr(), bits).Masked().String()
+		}
+	}
+
+	return "-"
 }
 
 // Journeys sends packets all ways and notes the source address that arrived.

@@ -127,7 +127,7 @@ func (c *Cluster) clientKubeconfig(ctx context.Context, secretName, userName str
 		CurrentContext: c.Namespace,
 		Contexts:       []clientcmdv1.NamedContext{{Name: c.Namespace, Context: clientcmdv1.Context{Cluster: c.Namespace, AuthInfo: userName}}},
 		Clusters: []clientcmdv1.NamedCluster{{Name: c.Namespace, Cluster: clientcmdv1.Cluster{
-			Server:                   "https://" + net.JoinHostPort(c.machine.ShootAPIAddress().String(), "443"),
+			Server:                   "https://" + net.JoinHostPort(c.apiAddress().String(), "443"),
 			CertificateAuthorityData: bundle,
 		}}},
 		AuthInfos: []clientcmdv1.NamedAuthInfo{{Name: userName, AuthInfo: clientcmdv1.AuthInfo{

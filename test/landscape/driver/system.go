@@ -28,19 +28,25 @@ import (
 // dnsOffset is which address of the services range Gardener gives to the cluster's DNS.
 const dnsOffset = 10
 
-// dnsAddress is the address of the Shoot's DNS Service.
-func (c *Cluster) dnsAddress() (netip.Addr, error) {
+// dnsAddresses are those of the Shoot's DNS Service, one a family.
+func (c *Cluster) dnsAddresses() ([]netip.Addr, error) {
 	ranges, err := c.ranges()
 	if err != nil {
-		return netip.Addr{}, err
+		return nil, err
 	}
 
-	prefix, err := netip.ParsePrefix(ranges.Services[0].String())
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("services range of %s: %w", c.Namespace, err)
+	var addresses []netip.Addr
+
+	for _, services := range ranges.Services {
+		prefix, err := netip.ParsePrefix(services.String())
+		if err != nil {
+			return nil, fmt.Errorf("services range of %s: %w", c.Namespace, err)
+		}
+
+		addresses = append(addresses, addressOf(prefix, dnsOffset).Addr())
 	}
 
-	return addressOf(prefix, dnsOffset).Addr(), nil
+	return addresses, nil
 }
 
 // deployKubeProxy deploys Gardener's component without a pool: that is kube-proxy's configuration and account, but no DaemonSet,
@@ -76,7 +82,7 @@ func (c *Cluster) deployKubeProxy(ctx context.Context) error {
 // extension's webhook made of it, and adds what is the node's: its name, the path of the kubeconfig, and no connection
 // tracking limits, which only the machine's first network namespace can set.
 func (c *Cluster) kubeProxyConfig(ctx context.Context, node, kubeconfig string) ([]byte, error) {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +141,14 @@ func (c *Cluster) deployCoreDNS(ctx context.Context) error {
 		return err
 	}
 
-	address, err := c.dnsAddress()
+	addresses, err := c.dnsAddresses()
 	if err != nil {
 		return err
+	}
+
+	var clusterIPs []net.IP
+	for _, address := range addresses {
+		clusterIPs = append(clusterIPs, address.AsSlice())
 	}
 
 	component := coredns.New(c.seed.Client(), c.Namespace, coredns.Values{
@@ -146,7 +157,7 @@ func (c *Cluster) deployCoreDNS(ctx context.Context) error {
 		AutoscalingMode: gardencorev1beta1.CoreDNSAutoscalingModeHorizontal,
 		Zones:           1,
 	})
-	component.SetClusterIPs([]net.IP{address.AsSlice()})
+	component.SetClusterIPs(clusterIPs)
 	component.SetNodeNetworkCIDRs(ranges.Nodes)
 	component.SetPodNetworkCIDRs(ranges.Pods)
 	component.SetIPFamilies(c.Shoot.Spec.Networking.IPFamilies)
@@ -160,7 +171,7 @@ func (c *Cluster) deployCoreDNS(ctx context.Context) error {
 
 // waitForCoreDNS waits until the Shoot's names are resolved. Gardener's component is not asked before it ran for half a minute.
 func (c *Cluster) waitForCoreDNS(ctx context.Context) error {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,10 @@ import (
 var (
 	shootAPI    = netip.MustParseAddr("fd5e:ed00:4::1")
 	outsideLink = netip.MustParsePrefix("2001:db8:0:1::/64")
+
+	// The same in IPv4. The seed has none of it: a load balancer of the infrastructure stands before the API server.
+	shootAPIv4    = netip.MustParseAddr("192.0.2.1")
+	outsideLinkv4 = netip.MustParsePrefix("203.0.113.0/24")
 )
 
 const (
@@ -85,11 +89,19 @@ func (t *Topology) SeedNetworks() Networks {
 	return Networks{Nodes: t.seed.Nodes, Pods: t.seed.Pods, Services: t.seed.Services}
 }
 
-// ShootAPIAddress is where the Shoot's API server is exposed.
+// ShootAPIAddress is where the Shoot's API server is exposed, and ShootAPIAddressIPv4 where it is so to those that lack IPv6.
 func (t *Topology) ShootAPIAddress() netip.Addr { return shootAPI }
+
+// ShootAPIAddressIPv4 is ShootAPIAddress of the other family.
+func (t *Topology) ShootAPIAddressIPv4() netip.Addr { return shootAPIv4 }
 
 // OutsideAddress is the address of the outside host.
 func (t *Topology) OutsideAddress() netip.Addr { return addressOf(outsideLink, outsideHost).Addr() }
+
+// OutsideAddressIPv4 is OutsideAddress of the other family.
+func (t *Topology) OutsideAddressIPv4() netip.Addr {
+	return addressOf(outsideLinkv4, outsideHost).Addr()
+}
 
 // Image is the reference of a program's image, which is present on the nodes that need it.
 func (t *Topology) Image(program string) string { return t.images.Reference(program) }
@@ -111,16 +123,20 @@ func (t *Topology) startOutside(ctx context.Context) error {
 		}
 	}
 
-	gateway := addressOf(outsideLink, gatewayHost)
-	if err := t.SetGateway(ctx, machine.OutsideLink, gateway); err != nil {
+	gateway, gatewayv4 := addressOf(outsideLink, gatewayHost), addressOf(outsideLinkv4, gatewayHost)
+	if err := t.SetGateway(ctx, machine.OutsideLink, gateway, gatewayv4); err != nil {
+		return err
+	}
+
+	if err := t.StartFrontend(ctx, "shoot-api", netip.AddrPortFrom(shootAPIv4, 443), netip.AddrPortFrom(shootAPI, 443)); err != nil {
 		return err
 	}
 
 	outside, err := t.StartHost(ctx, machine.HostConfig{
 		Name:      OutsideName,
 		Link:      machine.OutsideLink,
-		Addresses: []netip.Prefix{addressOf(outsideLink, outsideHost)},
-		Gateways:  []netip.Addr{gateway.Addr()},
+		Addresses: []netip.Prefix{addressOf(outsideLink, outsideHost), addressOf(outsideLinkv4, outsideHost)},
+		Gateways:  []netip.Addr{gateway.Addr(), gatewayv4.Addr()},
 	})
 	if err != nil {
 		return err
@@ -171,7 +187,7 @@ func (t *Topology) StartShootNode(ctx context.Context, node Node) error {
 		ClientCA:    node.ClientCA,
 		ServingCert: node.Serving.certificate,
 		ServingKey:  node.Serving.key,
-		ClusterDNS:  []netip.Addr{node.DNS},
+		ClusterDNS:  node.DNS,
 		Labels:      node.Labels,
 		ProviderID:  "landscape:///" + node.Name,
 		Images:      t.images.Shoot(),

@@ -36,7 +36,7 @@ const (
 
 // DeployWorkload runs a web server on every node and waits until all are ready.
 func (c *Cluster) DeployWorkload(ctx context.Context, nodes int) error {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (c *Cluster) Workload(ctx context.Context) ([]corev1.Pod, error) {
 }
 
 func (c *Cluster) readyPods(ctx context.Context, app string) ([]corev1.Pod, error) {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func podReady(pod *corev1.Pod) bool {
 
 // WorkloadService gives the ClusterIP of the web servers.
 func (c *Cluster) WorkloadService(ctx context.Context) (netip.Addr, error) {
-	shoot, err := c.shootClient(ctx)
+	shoot, err := c.API(ctx)
 	if err != nil {
 		return netip.Addr{}, err
 	}

@@ -24,7 +24,7 @@ type meters struct {
 func newMeters(r prometheus.Registerer) *meters {
 	return &meters{
 		prefixes: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "ipv6_ipam_node_prefixes", Help: "Node prefixes of the pool by family and state (free, used, quarantined).",
+			Name: "ipv6_ipam_node_prefixes", Help: "Node prefixes by family and state: free, used and quarantined ones of the pool, brought ones that nodes have from elsewhere.",
 		}, []string{"family", "state"})),
 		nodes: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ipv6_ipam_nodes", Help: "Nodes by what became of them; Assigned is well, every other reason is not.",
@@ -57,6 +57,7 @@ func (m *meters) observe(usage []nodeprefix.Usage, states map[string]state) {
 	for _, u := range usage {
 		m.prefixes.WithLabelValues(u.Family, "used").Set(float64(u.Nodes))
 		m.prefixes.WithLabelValues(u.Family, "quarantined").Set(float64(u.Quarantined))
+		m.prefixes.WithLabelValues(u.Family, "brought").Set(float64(u.Brought))
 		m.prefixes.WithLabelValues(u.Family, "free").Set(u.Capacity - float64(u.Nodes+u.Quarantined))
 	}
 	m.nodes.Reset()

@@ -7,6 +7,8 @@ package ipamcontroller
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +18,9 @@ import (
 
 // parallelWrites of nodes; the journal was written before, so their order does not matter.
 const parallelWrites = 8
+
+// taintUninitialized is on a node until the cloud controller manager, if there is one, knows and has labelled it.
+const taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
 
 // task is what was decided about one node.
 type task struct {
@@ -31,6 +36,9 @@ func (c *Controller) process(ctx context.Context, batch []string) {
 	}
 	c.expire()
 	tasks := c.decide(batch)
+	for _, name := range c.book.Retry() {
+		c.queue.Add(name)
+	}
 	if err := c.writeJournal(ctx); err != nil {
 		c.retry(ctx, batch, "journal", err)
 		return
@@ -139,7 +147,12 @@ func (c *Controller) retry(ctx context.Context, names []string, operation string
 
 // nodeOf takes from a node what the decision depends on.
 func nodeOf(node *corev1.Node) nodeprefix.Node {
-	n := nodeprefix.Node{Name: node.Name, UID: string(node.UID)}
+	n := nodeprefix.Node{
+		Name: node.Name, UID: string(node.UID), Created: node.CreationTimestamp.Time, Labels: node.Labels,
+		LabelsPending: slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintUninitialized }),
+		Report:        node.Annotations[nodeprefix.AnnotationReportedPrefix],
+		ReportSource:  node.Annotations[nodeprefix.AnnotationPrefixSource],
+	}
 	for _, a := range node.Status.Addresses {
 		// Host names are addresses too in a Node; only IPs parse.
 		if addr, err := netip.ParseAddr(a.Address); err == nil {
@@ -149,6 +162,11 @@ func nodeOf(node *corev1.Node) nodeprefix.Node {
 	for _, text := range node.Spec.PodCIDRs {
 		if p, err := netip.ParsePrefix(text); err == nil {
 			n.PodCIDRs = append(n.PodCIDRs, p.Masked())
+		}
+	}
+	for text := range strings.SplitSeq(node.Annotations[AnnotationNodePrefix], ",") {
+		if p, err := netip.ParsePrefix(text); err == nil && p == p.Masked() {
+			n.Prefixes = append(n.Prefixes, p)
 		}
 	}
 	return n

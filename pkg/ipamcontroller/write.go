@@ -125,8 +125,8 @@ func (c *Controller) annotate(ctx context.Context, node *corev1.Node, a nodepref
 
 // tell makes a change of state visible: as a condition, which stays, and as an event. A node without trouble gets neither.
 func (c *Controller) tell(ctx context.Context, node *corev1.Node, s state) error {
-	if s.reason == nodeprefix.ReasonAwaitingAddress {
-		return nil // the usual beginning of a node
+	if s.reason.Usual() {
+		return nil
 	}
 	condition := corev1.NodeCondition{
 		Type: ConditionPodCIDRsAssigned, Status: corev1.ConditionTrue, Reason: string(s.reason), Message: s.message,

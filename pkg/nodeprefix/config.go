@@ -39,6 +39,14 @@ const (
 	FromElsewhere Origin = "Elsewhere"
 )
 
+// The scopes of Range.Scope.
+const (
+	// ScopeGlobal unicast addresses (RFC 4291).
+	ScopeGlobal = "Global"
+	// ScopeUniqueLocal addresses (RFC 4193).
+	ScopeUniqueLocal = "UniqueLocal"
+)
+
 // Source says who gives some nodes their prefixes.
 type Source struct {
 	Origin Origin `json:"origin"`

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodesource"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
@@ -42,12 +43,27 @@ const (
 	ReasonOverlap            Reason = "PodCIDROverlap"
 	ReasonHoldsNodeAddress   Reason = "PodCIDRHoldsNodeAddress"
 	ReasonForeignAddressHeld Reason = "PrefixHoldsOtherNode"
+	// Of nodes that bring their own prefix.
+	ReasonAwaitingReport Reason = "AwaitingReportedPrefix"
+	ReasonNoReport       Reason = "NoReportedPrefix"
+	ReasonReportInvalid  Reason = "ReportedPrefixInvalid"
+	ReasonReportOverlap  Reason = "ReportedPrefixOverlap"
+	ReasonReportChanged  Reason = "ReportedPrefixChanged"
+	ReasonReportLost     Reason = "ReportedPrefixLost"
+	ReasonOutsideWithin  Reason = "PodCIDROutsideClusterPrefixes"
+	ReasonAwaitingLabels Reason = "AwaitingLabels"
+	ReasonAwaitingOthers Reason = "AwaitingPodCIDRs"
 )
 
 // Problem is something wrong with the pod ranges that a node already has. Nobody can change them; a person has to replace the node.
 type Problem struct {
 	Reason  Reason
 	Message string
+}
+
+// Usual tells that every node begins like that: nobody needs to be told.
+func (r Reason) Usual() bool {
+	return r == ReasonAwaitingAddress || r == ReasonAwaitingReport || r == ReasonAwaitingLabels || r == ReasonAwaitingOthers
 }
 
 // Decision about one node.
@@ -72,7 +88,11 @@ func (b *Book) For(name string) Decision {
 		return Decision{Verdict: Keep, Assignment: a, Problems: b.problems(e)}
 	case e.claim != nil:
 		return Decision{Verdict: Assign, Assignment: *e.claim}
-	case len(e.node.Addresses) == 0 && b.holdsNodes():
+	case e.node.LabelsPending && b.config.selects():
+		return Decision{Verdict: Wait, Reason: ReasonAwaitingLabels, Message: "the node's labels, which say where its prefix comes from, are still to come"}
+	case e.origin == FromElsewhere:
+		return Decision{Verdict: Wait, Reason: ReasonAwaitingOthers, Message: "somebody else writes this node's pod ranges"}
+	case len(e.node.Addresses) == 0 && (e.origin == FromNode || b.holdsNodes()):
 		return Decision{Verdict: Wait, Reason: ReasonAwaitingAddress, Message: "the node has no address yet, and its prefix must not hold one"}
 	}
 	return b.claim(e)
@@ -82,22 +102,25 @@ func (b *Book) holdsNodes() bool {
 	return slices.ContainsFunc(b.config.Ranges, func(r Range) bool { return r.HoldsNodes })
 }
 
-// claim takes the next free prefix of every range, or none at all.
+// claim takes a prefix of every range, or none at all: the one that the node brings, or the next free one.
 func (b *Book) claim(e *entry) Decision {
 	var a Assignment
 	for _, s := range b.spaces {
-		p, ok := s.trie.next(s.cursor)
-		if !ok {
-			return Decision{Verdict: Wait, Reason: ReasonCIDRNotAvailable, Message: s.exhausted()}
+		take := s.cut
+		if s.reportable(e) {
+			take = func(e *entry) (netip.Prefix, netip.Prefix, Decision) { return b.bring(e, s) }
 		}
-		podCIDR, err := s.PodRange(p, e.node.Addresses)
-		if err != nil {
-			return Decision{Verdict: Wait, Reason: ReasonHoldsNodeAddress, Message: err.Error()}
+		p, podCIDR, wait := take(e)
+		if wait.Verdict == Wait {
+			return wait
 		}
 		a.Prefixes = append(a.Prefixes, p)
 		a.PodCIDRs = append(a.PodCIDRs, podCIDR)
 	}
 	for i, s := range b.spaces {
+		if s.reportable(e) {
+			continue
+		}
 		s.cursor = s.Pool.Addr()
 		if next, ok := prefix.Next(a.Prefixes[i]); ok && s.Pool.Contains(next.Addr()) {
 			s.cursor = next.Addr()
@@ -106,6 +129,19 @@ func (b *Book) claim(e *entry) Decision {
 	e.claim = &a
 	b.book(e)
 	return Decision{Verdict: Assign, Assignment: a}
+}
+
+// cut the next free prefix; the verdict is Wait if there is none.
+func (s *space) cut(e *entry) (p, podCIDR netip.Prefix, wait Decision) {
+	p, ok := s.trie.next(s.cursor)
+	if !ok {
+		return p, podCIDR, Decision{Verdict: Wait, Reason: ReasonCIDRNotAvailable, Message: s.exhausted()}
+	}
+	podCIDR, err := s.PodRange(p, e.node.Addresses)
+	if err != nil {
+		return p, podCIDR, Decision{Verdict: Wait, Reason: ReasonHoldsNodeAddress, Message: err.Error()}
+	}
+	return p, podCIDR, Decision{}
 }
 
 func (s *space) exhausted() string {
@@ -134,30 +170,42 @@ func (b *Book) problems(e *entry) []Problem {
 			continue // its family was complained of
 		}
 		s := b.spaces[i]
-		if !prefix.Covers(s.Pool, podCIDR) {
-			ps = append(ps, Problem{ReasonOutsidePool, fmt.Sprintf("pod range %s is outside of %s", podCIDR, s.Pool)})
+		if problem := s.misplaced(e, podCIDR); problem.Reason != "" {
+			ps = append(ps, problem)
 		} else if podCIDR.Bits() != s.PodBits {
 			ps = append(ps, Problem{ReasonLengthDiffers, fmt.Sprintf("pod range %s is not a /%d", podCIDR, s.PodBits)})
 		}
+		if s.reportable(e) {
+			ps = append(ps, e.reportProblems(s, podCIDR)...)
+		}
 	}
 	return append(ps, b.overlaps(e)...)
+}
+
+// misplaced says so if the pod range lies where the cluster has none.
+func (s *space) misplaced(e *entry, podCIDR netip.Prefix) Problem {
+	if e.origin == FromPool || s.family() == prefix.IPv4 {
+		if !prefix.Covers(s.Pool, podCIDR) && s.Pool.IsValid() {
+			return Problem{ReasonOutsidePool, fmt.Sprintf("pod range %s is outside of %s", podCIDR, s.Pool)}
+		}
+		return Problem{}
+	}
+	err := nodesource.Rule{Within: s.Within, Scope: s.scope()}.Check(podCIDR)
+	if err != nil {
+		return Problem{ReasonOutsideWithin, "pod range: " + oneLine(err.Error())}
+	}
+	return Problem{}
 }
 
 // overlaps of what the node holds with what others hold.
 func (b *Book) overlaps(e *entry) []Problem {
 	var ps []Problem
 	for _, p := range e.prefixes(b.config) {
-		by := map[holding][]string{}
+		var by map[holding][]string
 		for _, s := range b.spaces {
-			block, ok := s.trie.block(p)
-			if !ok {
-				continue
+			if block, ok := s.trie.block(p); ok {
+				by = b.others(e, s.trie, block)
 			}
-			s.trie.owners(block, func(o owner) {
-				if o.node != e.node.Name && !slices.Contains(by[o.by], o.node) {
-					by[o.by] = append(by[o.by], o.node)
-				}
-			})
 		}
 		if others := by[byNode]; len(others) > 0 {
 			ps = append(ps, Problem{ReasonOverlap, fmt.Sprintf("prefix %s overlaps that of %s", p, list(others))})

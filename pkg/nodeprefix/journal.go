@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
 // Identity of the journal's document.
@@ -57,7 +59,9 @@ func (t Tombstone) owner() owner { return owner{by: byQuarantine, node: t.Node} 
 func (b *Book) Journal() Journal {
 	j := Journal{APIVersion: JournalAPIVersion, Kind: JournalKind, Cursors: map[string]netip.Addr{}}
 	for _, s := range b.spaces {
-		j.Cursors[s.Family] = s.cursor
+		if s.cursor.IsValid() {
+			j.Cursors[s.Family] = s.cursor
+		}
 	}
 	for _, e := range b.nodes {
 		if e.claim != nil {
@@ -124,7 +128,7 @@ func (b *Book) restoreClaim(c Claim, quarantineUntil time.Time) {
 	if alive && len(e.node.PodCIDRs) > 0 {
 		return // fulfilled, or somebody else was faster: either way nothing is left of it
 	}
-	if alive && b.fits(c.Assignment) {
+	if alive && b.fits(e, c.Assignment) {
 		e.claim = &c.Assignment
 		b.book(e)
 		return
@@ -135,12 +139,20 @@ func (b *Book) restoreClaim(c Claim, quarantineUntil time.Time) {
 }
 
 // fits tells whether the assignment was made under this configuration, or one like it.
-func (b *Book) fits(a Assignment) bool {
-	if len(a.Prefixes) != len(b.spaces) || len(a.PodCIDRs) != len(b.spaces) {
+func (b *Book) fits(e *entry, a Assignment) bool {
+	if e.origin == FromElsewhere || len(a.Prefixes) != len(b.spaces) || len(a.PodCIDRs) != len(b.spaces) {
 		return false
 	}
 	for i, s := range b.spaces {
-		if !s.Pool.Contains(a.Prefixes[i].Addr()) || a.Prefixes[i].Bits() != s.NodeBits || a.PodCIDRs[i].Bits() != s.PodBits {
+		p, podCIDR := a.Prefixes[i], a.PodCIDRs[i]
+		if podCIDR.Bits() != s.PodBits || !prefix.Covers(p, podCIDR) {
+			return false
+		}
+		if s.reportable(e) {
+			if s.allows(p) != nil {
+				return false
+			}
+		} else if !s.Pool.Contains(p.Addr()) || p.Bits() != s.NodeBits {
 			return false
 		}
 	}

@@ -41,6 +41,38 @@ func (r Range) PodRange(nodePrefix netip.Prefix, addresses []netip.Addr) (netip.
 	return netip.Prefix{}, fmt.Errorf("every /%d of %s holds an address of the node", r.PodBits, nodePrefix)
 }
 
+// PartOf a prefix that a node brings is its pod range: of the first part of length NodeBits that has one. The fixed child is a matter of
+// looks, so if every such child holds an address of the node, which nobody but its infrastructure can change, the highest free one does.
+func (r Range) PartOf(brought netip.Prefix, addresses []netip.Addr) (netip.Prefix, error) {
+	if podRange, err := r.partOf(brought, addresses); err == nil || r.PodChild < 0 {
+		return podRange, err
+	}
+	r.PodChild = -1
+	return r.partOf(brought, addresses)
+}
+
+func (r Range) partOf(brought netip.Prefix, addresses []netip.Addr) (netip.Prefix, error) {
+	var first error
+	// Every address can spoil one part only, so this many tries suffice.
+	for index := 0; index <= len(addresses); index++ {
+		part, err := prefix.Child(brought, r.NodeBits, index)
+		if err != nil {
+			break
+		}
+		podRange, err := r.PodRange(part, addresses)
+		if err == nil {
+			return podRange, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		first = fmt.Errorf("prefix %s has no part of length /%d", brought, r.NodeBits)
+	}
+	return netip.Prefix{}, first
+}
+
 // NodePrefix is the node's prefix that a pod range of the node belongs to.
 func (r Range) NodePrefix(podRange netip.Prefix) netip.Prefix {
 	if podRange.Bits() <= r.NodeBits {

@@ -31,9 +31,11 @@ type owner struct {
 	node string
 }
 
-// trie records who owns which part of a pool. Its root is the pool, every level halves it, no entry is longer than bits.
-// Finding the next free prefix and finding overlaps take a walk of at most bits steps, however many nodes there are.
+// trie records who owns which part of a family's addresses. Its root is all of them, every level halves them, no entry is longer than
+// bits. Finding the next free prefix and finding overlaps take a walk of at most bits steps, however many nodes there are.
 type trie struct {
+	family prefix.Family
+	// pool is where free prefixes are looked for; the zero value if they never are.
 	pool netip.Prefix
 	bits int
 	root *branch
@@ -42,33 +44,29 @@ type trie struct {
 type branch struct {
 	owners []owner
 	half   [2]*branch
-	// full: no prefix of the trie's length is free below.
+	// full: no prefix of the trie's length is free here.
 	full bool
 }
 
-func newTrie(pool netip.Prefix, bits int) *trie {
-	return &trie{pool: pool, bits: bits}
+func newTrie(family prefix.Family, pool netip.Prefix, bits int) *trie {
+	return &trie{family: family, pool: pool, bits: bits}
 }
 
-// block is the entry for p: p itself, or what covers it if p is longer than an entry may be. False: not in the pool at all. A
-// prefix that covers the whole pool is the pool.
+// block is the entry for p: p itself, or what covers it if p is longer than an entry may be. False: it is of another family.
 func (t *trie) block(p netip.Prefix) (netip.Prefix, bool) {
-	if !p.IsValid() || !p.Overlaps(t.pool) {
+	if !p.IsValid() || prefix.FamilyOf(p.Addr()) != t.family {
 		return netip.Prefix{}, false
-	}
-	if p.Bits() <= t.pool.Bits() {
-		return t.pool, true
 	}
 	return netip.PrefixFrom(p.Addr(), min(p.Bits(), t.bits)).Masked(), true
 }
 
 // add makes o an owner of p. Every add needs a remove of its own.
 func (t *trie) add(p netip.Prefix, o owner) {
-	t.root = t.change(t.root, t.pool.Bits(), p, func(owners []owner) []owner { return append(owners, o) })
+	t.root = t.change(t.root, 0, p, func(owners []owner) []owner { return append(owners, o) })
 }
 
 func (t *trie) remove(p netip.Prefix, o owner) {
-	t.root = t.change(t.root, t.pool.Bits(), p, func(owners []owner) []owner {
+	t.root = t.change(t.root, 0, p, func(owners []owner) []owner {
 		if i := slices.Index(owners, o); i >= 0 {
 			return slices.Delete(owners, i, i+1)
 		}
@@ -99,7 +97,7 @@ func isFull(b *branch) bool { return b != nil && b.full }
 // owners calls f with every owner of a prefix that overlaps p.
 func (t *trie) owners(p netip.Prefix, f func(owner)) {
 	b := t.root
-	for depth := t.pool.Bits(); b != nil && depth < p.Bits(); depth++ {
+	for depth := 0; b != nil && depth < p.Bits(); depth++ {
 		for _, o := range b.owners {
 			f(o)
 		}
@@ -119,15 +117,26 @@ func (b *branch) each(f func(owner)) {
 	b.half[1].each(f)
 }
 
-// next is the first free prefix that does not begin before from; the search goes on at the pool's beginning when it reaches its end.
+// next is the first free prefix of the pool that does not begin before from; the search goes on at the pool's beginning when it reaches
+// its end.
 func (t *trie) next(from netip.Addr) (netip.Prefix, bool) {
+	if !t.pool.IsValid() {
+		return netip.Prefix{}, false
+	}
 	if !from.IsValid() || !t.pool.Contains(from) {
 		from = t.pool.Addr()
 	}
-	if p, ok := t.find(t.root, t.pool, from); ok {
+	b := t.root
+	for depth := 0; b != nil && depth < t.pool.Bits(); depth++ {
+		if len(b.owners) > 0 {
+			return netip.Prefix{}, false // somebody holds more than the pool
+		}
+		b = b.half[bitAt(t.pool.Addr(), depth)]
+	}
+	if p, ok := t.find(b, t.pool, from); ok {
 		return p, true
 	}
-	return t.find(t.root, t.pool, t.pool.Addr())
+	return t.find(b, t.pool, t.pool.Addr())
 }
 
 func (t *trie) find(b *branch, at netip.Prefix, from netip.Addr) (netip.Prefix, bool) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
@@ -71,10 +72,11 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("ranges[%d].family: %s was given before, a node has one pod range a family", i, r.Family))
 		}
 		seen[r.Family] = true
-		for _, err := range r.validate() {
+		for _, err := range r.validate(c.userOfPool(r)) {
 			errs = append(errs, fmt.Errorf("ranges[%d].%w", i, err))
 		}
 	}
+	errs = append(errs, c.validateSources()...)
 	errs = append(errs, validatePools(c.LoadBalancerPools)...)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("IPAM configuration: %w", err)
@@ -82,19 +84,77 @@ func (c Config) Validate() error {
 	return nil
 }
 
-func (r Range) validate() []error {
+// userOfPool says who needs the pool of the range; empty: nobody does.
+func (c Config) userOfPool(r Range) string {
+	for i, s := range c.Sources {
+		switch {
+		case s.Origin == FromPool || s.Origin == FromNode && r.Family == prefix.IPv4.String():
+			return fmt.Sprintf("the nodes of sources[%d]", i)
+		case len(s.MatchLabels) == 0:
+			return "" // nobody comes after it
+		}
+	}
+	return "the nodes that no source matches"
+}
+
+func (c Config) validateSources() []error {
 	var errs []error
+	for i, s := range c.Sources {
+		switch s.Origin {
+		case FromPool, FromElsewhere:
+		case FromNode:
+			if !slices.ContainsFunc(c.Ranges, func(r Range) bool { return r.family() == prefix.IPv6 }) {
+				errs = append(errs, fmt.Errorf("sources[%d].origin: nodes report IPv6 prefixes, and no range is IPv6", i))
+			}
+		default:
+			errs = append(errs, fmt.Errorf("sources[%d].origin: %q is none of %s, %s and %s", i, s.Origin, FromPool, FromNode, FromElsewhere))
+		}
+	}
+	return errs
+}
+
+// validateReports checks what concerns prefixes that nodes bring.
+func (r Range) validateReports() []error {
+	var errs []error
+	if r.family() != prefix.IPv6 {
+		if len(r.Within) > 0 || r.Scope != "" {
+			errs = append(errs, fmt.Errorf("within and scope are for the IPv6 prefixes that nodes report, not for %s", r.Family))
+		}
+		return errs
+	}
+	for i, p := range r.Within {
+		switch {
+		case !p.IsValid() || prefix.FamilyOf(p.Addr()) != prefix.IPv6 || p.Addr().Is4In6():
+			errs = append(errs, fmt.Errorf("within[%d]: %s is not IPv6", i, p))
+		case p != p.Masked():
+			errs = append(errs, fmt.Errorf("within[%d]: %s has host bits set, write %s", i, p, p.Masked()))
+		case p.Bits() > r.NodeBits:
+			errs = append(errs, fmt.Errorf("within[%d]: %s holds no /%d, which every node is to have", i, p, r.NodeBits))
+		}
+	}
+	if r.Scope != "" && r.Scope != ScopeGlobal && r.Scope != ScopeUniqueLocal {
+		errs = append(errs, fmt.Errorf("scope: %q is neither %s nor %s", r.Scope, ScopeGlobal, ScopeUniqueLocal))
+	}
+	return errs
+}
+
+func (r Range) validate(user string) []error {
 	family := r.family()
 	if family == 0 {
 		return []error{fmt.Errorf("family: %q is neither IPv6 nor IPv4", r.Family)}
 	}
+	errs := r.validateReports()
 	switch {
+	case !r.Pool.IsValid() && user == "":
 	case !r.Pool.IsValid():
-		return []error{errors.New("pool: missing")}
+		return append(errs, fmt.Errorf("pool: missing, and %s get their prefixes from it", user))
 	case prefix.FamilyOf(r.Pool.Addr()) != family || r.Pool.Addr().Is4In6():
-		return []error{fmt.Errorf("pool: %s is not %s", r.Pool, r.Family)}
+		return append(errs, fmt.Errorf("pool: %s is not %s", r.Pool, r.Family))
 	case r.Pool != r.Pool.Masked():
 		errs = append(errs, fmt.Errorf("pool: %s has host bits set, write %s", r.Pool, r.Pool.Masked()))
+	}
+	if !r.Pool.IsValid() && (r.NodeBits < 1 || r.NodeBits > family.Bits()) {
+		return append(errs, fmt.Errorf("nodeBits: %d is not between 1 and %d", r.NodeBits, family.Bits()))
 	}
 	if r.NodeBits < r.Pool.Bits() || r.NodeBits > family.Bits() {
 		return append(errs, fmt.Errorf("nodeBits: %d is not between %d, the pool's length, and %d", r.NodeBits, r.Pool.Bits(), family.Bits()))
@@ -123,6 +183,9 @@ func (r Range) family() prefix.Family {
 
 // Capacity is the number of prefixes that can be given out at most.
 func (r Range) Capacity() float64 {
+	if !r.Pool.IsValid() {
+		return 0
+	}
 	n := math.Exp2(float64(r.NodeBits - r.Pool.Bits()))
 	if r.HoldsNodes {
 		n--

@@ -92,7 +92,7 @@ func TestValidate(t *testing.T) {
 		{"no range", config(), "ranges is empty: name the pool of at least one family"},
 		{"a family twice", config(fromNode(), fromNode()), "ranges[1].family: IPv6 was given before, a node has one pod range a family"},
 		{"no family", change(func(r *nodeprefix.Range) { r.Family = "ipv6" }), `ranges[0].family: "ipv6" is neither IPv6 nor IPv4`},
-		{"no pool", change(func(r *nodeprefix.Range) { r.Pool = netip.Prefix{} }), "ranges[0].pool: missing"},
+		{"no pool", change(func(r *nodeprefix.Range) { r.Pool = netip.Prefix{} }), "ranges[0].pool: missing, and the nodes that no source matches get their prefixes from it"},
 		{"other family", change(func(r *nodeprefix.Range) { r.Family = "IPv4" }), "ranges[0].pool: 2001:db8:1:2::/64 is not IPv4"},
 		{"mapped", change(func(r *nodeprefix.Range) { r.Pool = netip.MustParsePrefix("::ffff:10.0.0.0/104") }), "is not IPv6"},
 		{"host bits", change(func(r *nodeprefix.Range) { r.Pool = netip.MustParsePrefix("2001:db8:1:2::7/64") }), "ranges[0].pool: 2001:db8:1:2::7/64 has host bits set, write 2001:db8:1:2::/64"},

@@ -167,15 +167,22 @@ func (s *Source) set(l *lease, lost *nodesource.LostError) {
 
 func same(a, b []netip.Prefix) bool { return nodesource.FormatList(a) == nodesource.FormatList(b) }
 
+// ReleaseOnClose makes Close give the prefixes back.
+func (s *Source) ReleaseOnClose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.Release = true
+}
+
 // Close ends the client. With Release it gives the prefixes back, for as long as ctx allows.
 func (s *Source) Close(ctx context.Context) error {
 	s.stop()
 	s.done.Wait()
 	s.mu.Lock()
-	again, l := s.closed, s.state.Lease
+	again, l, release := s.closed, s.state.Lease, s.options.Release
 	s.closed = true
 	s.mu.Unlock()
-	if again || l == nil || !s.options.Release {
+	if again || l == nil || !release {
 		return nil
 	}
 	// From here on it is not ours (RFC 8415, 18.2.7), whatever becomes of the message.

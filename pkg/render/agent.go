@@ -14,7 +14,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -60,10 +59,7 @@ func agentObjects(in Input) ([]client.Object, error) {
 		ObjectMeta:                   metav1.ObjectMeta{Name: AgentName, Namespace: metav1.NamespaceSystem, Labels: agentLabels()},
 		AutomountServiceAccountToken: ptr.To(false), // the DaemonSet's pods ask for it
 	}
-	objects := append([]client.Object{serviceAccount}, permissions(AgentName, agentLabels(), []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch", "update"}},
-	})...)
+	objects := append([]client.Object{serviceAccount}, agentPermissions(in.Agent)...)
 	objects = append(objects, configMap, daemonSet)
 	if in.ShootVPA {
 		objects = append(objects, agentVPA())
@@ -163,23 +159,6 @@ func agentVPA() *vpaautoscalingv1.VerticalPodAutoscaler {
 	return verticalPodAutoscaler(AgentName, metav1.NamespaceSystem, agentLabels(), autoscalingv1.CrossVersionObjectReference{
 		APIVersion: "apps/v1", Kind: "DaemonSet", Name: AgentName,
 	}, "32Mi")
-}
-
-// permissions are a ClusterRole and the binding of it to the ServiceAccount of the same name in kube-system.
-func permissions(name string, labels map[string]string, rules []rbacv1.PolicyRule) []client.Object {
-	return []client.Object{
-		&rbacv1.ClusterRole{
-			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
-			Rules:      rules,
-		},
-		&rbacv1.ClusterRoleBinding{
-			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRoleBinding"},
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: metav1.NamespaceSystem}},
-		},
-	}
 }
 
 func verticalPodAutoscaler(name, namespace string, labels map[string]string, target autoscalingv1.CrossVersionObjectReference, minMemory string) *vpaautoscalingv1.VerticalPodAutoscaler {

@@ -18,7 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -32,10 +31,12 @@ import (
 const (
 	ipamConfigDir = "/etc/ipv6-ipam-controller"
 	ipamConfigKey = "config.json"
-	// ipamJournal is the ConfigMap in the shoot in which the controller keeps what it decided.
-	ipamJournal     = "ipv6-ipam-journal"
-	ipamMetricsPort = 8080
-	ipamHealthPort  = 8081
+	// ipamJournal is the ConfigMap in the shoot in which the controller keeps what it decided about nodes; loadBalancerJournal: about
+	// Services.
+	ipamJournal         = "ipv6-ipam-journal"
+	loadBalancerJournal = "ipv6-load-balancer-journal"
+	ipamMetricsPort     = 8080
+	ipamHealthPort      = 8081
 )
 
 // IPAMSelector finds the objects of ipv6-ipam-controller in the shoot's namespace in the seed.
@@ -46,34 +47,10 @@ func ipamLabels() map[string]string {
 }
 
 // ipamShootObjects let ipv6-ipam-controller do its work in the shoot and nothing else.
-func ipamShootObjects() []client.Object {
+func ipamShootObjects(config nodeprefix.Config) []client.Object {
 	labels := agentLabels()
 	labels["app"] = IPAMName
-	objects := permissions(IPAMName, labels, []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch", "patch"}},
-		{APIGroups: []string{""}, Resources: []string{"nodes/status"}, Verbs: []string{"patch"}},
-		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-	})
-	named := metav1.ObjectMeta{Name: IPAMName, Namespace: metav1.NamespaceSystem, Labels: labels}
-	return append(objects,
-		&rbacv1.Role{
-			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
-			ObjectMeta: named,
-			// A rule for create cannot name its object.
-			Rules: []rbacv1.PolicyRule{
-				{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
-				{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{ipamJournal}, Verbs: []string{"get", "update"}},
-				{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
-				{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{IPAMName}, Verbs: []string{"get", "update"}},
-			},
-		},
-		&rbacv1.RoleBinding{
-			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
-			ObjectMeta: named,
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: IPAMName},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: IPAMName, Namespace: metav1.NamespaceSystem}},
-		},
-	)
+	return ipamPermissions(config, labels)
 }
 
 func ipamSeedObjects(in Input) ([]client.Object, error) {

@@ -64,7 +64,7 @@ func Objects(in Input) (Output, error) {
 		return out, nil
 	}
 
-	out.Shoot = append(out.Shoot, ipamShootObjects()...)
+	out.Shoot = append(out.Shoot, ipamShootObjects(in.NodePrefixes)...)
 	out.Seed, err = ipamSeedObjects(in)
 	if err != nil {
 		return Output{}, fmt.Errorf("%s: %w", IPAMName, err)

@@ -61,7 +61,30 @@ func inputs() map[string]Input {
 	custom := single
 	custom.NodePrefixes = nodeprefix.Config{}
 
-	return map[string]Input{"ipv6": single, "dualstack": dual, "asleep": asleep, "custom": custom}
+	bgp := single
+	bgp.Agent = agentconfig.Config{
+		RoutingMode: agentconfig.BGP, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 96,
+		ServiceCIDRs: []string{"2001:db8:2::/112"}, LoadBalancerCIDRs: []string{"2001:db8:5::/112"},
+		BGP: &agentconfig.BGPConfig{ASN: 64512, GracefulRestartSeconds: 120, Advertise: agentconfig.Advertise{NodePrefixes: true, ServiceRange: true}, Peers: []agentconfig.BGPPeer{
+			{Address: "2001:db8:1::2", ASN: 65000, PasswordSecret: "bgp-b"}, {Address: "2001:db8:1::1", ASN: 65000, PasswordSecret: "bgp-a"},
+			{Address: "2001:db8:1::3", ASN: 65000, PasswordSecret: "bgp-b"}, {DefaultGateway: true, ASN: 65000},
+		}},
+	}
+	bgp.NodePrefixes.LoadBalancerPools = []nodeprefix.LoadBalancerPool{{Name: "public", Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:5::/112")}}}
+
+	reported := single
+	reported.Agent.NodePrefixSources = []agentconfig.NodePrefixSource{
+		{Source: agentconfig.SourceMetadata, Provider: "aws", MatchLabels: map[string]string{"cloud": "aws"}}, {Source: agentconfig.SourcePool},
+	}
+	reported.Agent.Encapsulation = &agentconfig.Encapsulation{Mode: agentconfig.EncapsulationAlways, VNI: 4096, Port: 4789}
+	reported.NodePrefixes.Sources = []nodeprefix.Source{{Origin: nodeprefix.FromNode, MatchLabels: map[string]string{"cloud": "aws"}}, {Origin: nodeprefix.FromPool}}
+
+	pools := custom
+	pools.NodePrefixes.LoadBalancerPools = bgp.NodePrefixes.LoadBalancerPools
+
+	return map[string]Input{
+		"ipv6": single, "dualstack": dual, "asleep": asleep, "custom": custom, "bgp": bgp, "reported": reported, "pools": pools,
+	}
 }
 
 func TestGolden(t *testing.T) {

@@ -33,8 +33,9 @@ func main() {
 
 	stop()
 
+	// a program that was run for a person has said itself what is wrong
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if errors.As(err, &exit) && (err == error(exit) || errors.Unwrap(err) == error(exit)) {
 		os.Exit(exit.ExitCode())
 	}
 

@@ -109,11 +109,16 @@ func (h *Host) Routes(_ context.Context) ([]Route, error) {
 	return routes, err
 }
 
-// AddRoute adds or replaces a host's route.
+// AddRoute adds or replaces a host's route. That of an IPv4 prefix may lead over an IPv6 address (RFC 8950, RFC 9229).
 func (h *Host) AddRoute(_ context.Context, dst netip.Prefix, via netip.Addr) error {
 	return within(h.NetNS(), func(k *netlink.Handle) error {
-		err := k.RouteReplace(&netlink.Route{Dst: ipNet(dst), Gw: via.AsSlice()})
-		if err != nil {
+		route := netlink.Route{Dst: ipNet(dst)}
+		if dst.Addr().Is4() == via.Is4() {
+			route.Gw = via.AsSlice()
+		} else {
+			route.Via = &netlink.Via{AddrFamily: netlink.FAMILY_V6, Addr: via.AsSlice()}
+		}
+		if err := k.RouteReplace(&route); err != nil {
 			return fmt.Errorf("route to %s via %s on %s: %w", dst, via, h.Name, err)
 		}
 		return nil

@@ -61,6 +61,9 @@ func (h *Host) Start(ctx context.Context, p Process) error {
 	if err := h.Stop(ctx, p.Name); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(h.Dir(), 0o700); err != nil {
+		return fmt.Errorf("starting %s on %s: %w", p.Name, h.Name, err)
+	}
 	for _, f := range p.Files {
 		if err := writeFile(f.Path, f.Content); err != nil {
 			return fmt.Errorf("starting %s on %s: %w", p.Name, h.Name, err)

@@ -10,8 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -36,6 +38,9 @@ type SeedConfig struct {
 	Nodes netip.Prefix
 	// Pods and Services are the ranges of the cluster.
 	Pods, Services netip.Prefix
+	// PodsIPv4 are addresses that its pods have beside, for one purpose: API servers in it reach shoots' nodes that lack IPv6, in
+	// ShootsIPv4. A VPN does that elsewhere. The cluster's own API knows nothing of it.
+	PodsIPv4, ShootsIPv4 netip.Prefix
 	// Images are docker archives for the seed's node.
 	Images []string
 	// Names are further names and addresses for the API server's serving certificate.
@@ -50,6 +55,9 @@ func DefaultSeed() SeedConfig {
 		Nodes:    netip.MustParsePrefix("fd5e:ed00:1::/64"),
 		Pods:     netip.MustParsePrefix("fd5e:ed00:2::/64"),
 		Services: netip.MustParsePrefix("fd5e:ed00:3::/112"),
+
+		PodsIPv4:   netip.MustParsePrefix("192.168.96.0/20"),
+		ShootsIPv4: netip.MustParsePrefix("10.0.0.0/8"),
 	}
 }
 
@@ -138,7 +146,9 @@ func (l *Landscape) StartSeed(ctx context.Context, cfg SeedConfig) (*Seed, error
 // nodeConfig is that of the seed's node, with the reference plugins: the whole pod range is its own.
 func (c SeedConfig) nodeConfig() NodeConfig {
 	return NodeConfig{HostConfig: c.Host(SeedNode, 0x20), ClusterDNS: []netip.Addr{c.DNS()}, Images: c.Images, MaxPods: 110,
-		CNIPlugins: []string{"loopback", "ptp", "host-local", "portmap"}, CNIConfig: PTPConfig(c.Pods)}
+		CNIPlugins: []string{"loopback", "ptp", "host-local", "portmap"}, CNIConfig: ptpConfig(map[netip.Prefix]netip.Prefix{
+			c.Pods: netip.PrefixFrom(netip.IPv6Unspecified(), 0), c.PodsIPv4: c.ShootsIPv4,
+		})}
 }
 
 func (l *Landscape) joinSeedNode(ctx context.Context, s *Seed, node NodeConfig) error {
@@ -148,6 +158,10 @@ func (l *Landscape) joinSeedNode(ctx context.Context, s *Seed, node NodeConfig) 
 	// pods are routed: every host of the link, and the router, find them behind the node
 	address := node.Addresses[0].Addr()
 	if err := errors.Join(s.Cluster.Host.AddRoute(ctx, s.Pods, address), l.Router().AddRoute(ctx, s.Pods, address)); err != nil {
+		return err
+	}
+	// IPv4 needs no addresses on the seed's link: its next hops are IPv6's
+	if err := errors.Join(l.RouteTo(ctx, s.PodsIPv4, SeedNode), s.Node.AddRoute(ctx, s.ShootsIPv4, s.Gateway())); err != nil {
 		return err
 	}
 	kubeconfig, err := s.Kubeconfig("system:kube-proxy")
@@ -175,13 +189,24 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 
 // PTPConfig is a network configuration list for one node that has the whole pod range: the reference plugins ptp and host-local.
 func PTPConfig(pods netip.Prefix) []byte {
+	return ptpConfig(map[netip.Prefix]netip.Prefix{pods: netip.PrefixFrom(netip.IPv6Unspecified(), 0)})
+}
+
+// ptpConfig takes the pods' ranges and, of each, where pods reach with an address of it. Ranges that are not set are left out.
+func ptpConfig(pods map[netip.Prefix]netip.Prefix) []byte {
+	var ranges, routes []any
+	for _, subnet := range slices.SortedFunc(maps.Keys(pods), netip.Prefix.Compare) {
+		if subnet.IsValid() {
+			ranges = append(ranges, []any{map[string]any{"subnet": subnet.String()}})
+			routes = append(routes, map[string]any{"dst": pods[subnet].String()})
+		}
+	}
 	text, err := json.Marshal(map[string]any{
 		"cniVersion": "1.0.0", "name": "landscape",
 		"plugins": []any{
 			map[string]any{"type": "ptp", "mtu": mtu, "ipMasq": false, "ipam": map[string]any{
 				"type": "host-local", "dataDir": "/var/lib/cni/networks",
-				"ranges": []any{[]any{map[string]any{"subnet": pods.String()}}},
-				"routes": []any{map[string]any{"dst": "::/0"}},
+				"ranges": ranges, "routes": routes,
 			}},
 			map[string]any{"type": "portmap", "backend": "nftables", "capabilities": map[string]any{"portMappings": true}},
 		},

@@ -12,19 +12,21 @@ package agentconfig
 //
 //	CNIBinDir    DirectoryOrCreate, the plugins are installed here
 //	CNIConfDir   DirectoryOrCreate, the network's list is written here
-//	StateDir     DirectoryOrCreate, addresses in use
-//	RunDir       DirectoryOrCreate, the plugin's socket
+//	StateDir     DirectoryOrCreate, what outlives a reboot
+//	RunDir       DirectoryOrCreate, the plugin's socket, addresses in use
 //
 // It needs no /run/netns, no hostPID, and of the API: get, list, watch on nodes; create, patch, update on events (core and
 // events.k8s.io). Flags: --config, --node-name (or the environment's NODE_NAME), --http-address.
 const (
 	// ConfigFile is the default of --config.
 	ConfigFile = "/etc/ipv6-agent/config.json"
-	// RunDir holds the socket.
+	// RunDir is in memory on ordinary nodes.
 	RunDir = "/run/ipv6-agent"
 	// Socket is where the plugin finds the agent.
 	Socket = RunDir + "/cni.sock"
-	// StateDir holds the addresses in use, one file an attachment.
+	// AddressDir holds the addresses in use, one file an attachment. They end with the kernel that has the wires.
+	AddressDir = RunDir + "/addresses"
+	// StateDir holds what outlives a reboot: the prefixes that DHCPv6 servers delegated.
 	StateDir = "/var/lib/ipv6-agent"
 	// CNIBinDir is where the container runtime looks for plugins.
 	CNIBinDir = "/opt/cni/bin"

@@ -14,15 +14,18 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 )
 
 // The marks, numbers that iproute2's rt_protos leaves free.
 const (
-	// ProtocolNode marks the routes of State.
+	// ProtocolNode marks the routes and rules of State.
 	ProtocolNode uint8 = 146
 	// ProtocolPod marks the routes to a pod and inside it. They come and go with the pod's wire, not with State.
 	ProtocolPod uint8 = 147
+	// ProtocolImported marks the routes of State that BGP peers told of.
+	ProtocolImported uint8 = 148
 )
 
 var (
@@ -61,20 +64,28 @@ const (
 	Unreachable
 )
 
-// Route is an entry of the main table. It is comparable.
+// Route is an entry of the main table.
 type Route struct {
 	Dst  netip.Prefix
 	Type RouteType
-	// Via is the next hop; the zero value if Dst is on the link.
+	// Via is the next hop; the zero value if Dst is on the link. One of IPv6 may serve IPv4, too (RFC 8950).
 	Via netip.Addr
 	// Device is the interface's name; empty for Unreachable.
 	Device string
-	// OnLink means that Via is a neighbour, whatever the other routes say.
+	// More are further next hops, which share the packets equally, in their order.
+	More []Hop
+	// OnLink means that the next hops are neighbours, whatever the other routes say.
 	OnLink bool
 	// Metric in the sense of the kernel, the lowest wins; 0 leaves it to the kernel (1024 in IPv6).
 	Metric int
 	// Protocol is the mark.
 	Protocol uint8
+}
+
+// Equal compares all fields.
+func (r Route) Equal(o Route) bool {
+	return r.Dst == o.Dst && r.Type == o.Type && r.Via == o.Via && r.Device == o.Device && slices.Equal(r.More, o.More) &&
+		r.OnLink == o.OnLink && r.Metric == o.Metric && r.Protocol == o.Protocol
 }
 
 // String is like iproute2's.
@@ -88,6 +99,9 @@ func (r Route) String() string {
 	}
 	if r.Device != "" {
 		s += " dev " + r.Device
+	}
+	for _, h := range r.More {
+		s += " and " + h.String()
 	}
 	s += fmt.Sprintf(" proto %d", r.Protocol)
 	if r.Metric != 0 {
@@ -123,13 +137,57 @@ func (e *RouteError) Error() string { return fmt.Sprintf("%s route %s: %v", e.Ac
 // Unwrap implements errors.Unwrap.
 func (e *RouteError) Unwrap() error { return e.Err }
 
-// RouteErrors are all that failed.
-type RouteErrors []*RouteError
+// RuleError is the failure of one rule.
+type RuleError struct {
+	// Action is "add" or "delete".
+	Action string
+	Rule   Rule
+	Err    error
+}
 
 // Error implements error.
-func (e RouteErrors) Error() string {
-	lines := make([]string, 0, len(e))
-	for _, one := range e {
+func (e *RuleError) Error() string { return fmt.Sprintf("%s rule %s: %v", e.Action, e.Rule, e.Err) }
+
+// Unwrap implements errors.Unwrap.
+func (e *RuleError) Unwrap() error { return e.Err }
+
+// TunnelError is the failure of one tunnel.
+type TunnelError struct {
+	Name string
+	Err  error
+}
+
+// Error implements error.
+func (e *TunnelError) Error() string { return fmt.Sprintf("tunnel %s: %v", e.Name, e.Err) }
+
+// Unwrap implements errors.Unwrap.
+func (e *TunnelError) Unwrap() error { return e.Err }
+
+// ApplyError is all that failed, while everything else was done.
+type ApplyError struct {
+	Routes  []*RouteError
+	Rules   []*RuleError
+	Tunnels []*TunnelError
+}
+
+// Err is nil if nothing failed.
+func (e *ApplyError) Err() error {
+	if len(e.Routes)+len(e.Rules)+len(e.Tunnels) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Error implements error.
+func (e *ApplyError) Error() string {
+	var lines []string
+	for _, one := range e.Tunnels {
+		lines = append(lines, one.Error())
+	}
+	for _, one := range e.Rules {
+		lines = append(lines, one.Error())
+	}
+	for _, one := range e.Routes {
 		lines = append(lines, one.Error())
 	}
 	return strings.Join(lines, "; ")
@@ -163,7 +221,7 @@ type Wirer interface {
 type Host interface {
 	// Uplink finds the interface that holds one of the node's addresses, else the one of the default route.
 	Uplink(ctx context.Context, node []netip.Addr) (Uplink, error)
-	// Addrs returns the addresses of all of the node's interfaces but link-local ones.
+	// Addrs returns the addresses of all of the node's interfaces but link-local ones and those of our tunnels.
 	Addrs(ctx context.Context) ([]netip.Addr, error)
 	// Neighbour says through which interface an address is reached, and whether without a router.
 	Neighbour(ctx context.Context, a netip.Addr) (device string, onLink bool, err error)
@@ -171,7 +229,7 @@ type Host interface {
 	Gateways(ctx context.Context) ([]Hop, error)
 	// Connected are the prefixes of the node's links, pods' wires apart: what lies in them is reached without a router.
 	Connected(ctx context.Context) ([]netip.Prefix, error)
-	// Apply brings sysctls and routes to the desired state. If all that failed are single routes, the error is of type RouteErrors.
+	// Apply brings the kernel to the desired state. If all that failed are single routes, rules or tunnels, the error is an *ApplyError.
 	Apply(ctx context.Context, s State) (Changes, error)
 	// Watch calls changed whenever an interface of the node has, pods' wires apart, until the context ends: with an interface that goes
 	// down, the kernel drops its IPv6 routes.
@@ -184,6 +242,19 @@ type Host interface {
 type Masquerader interface {
 	// Masquerade brings the table to the desired state; nil removes it.
 	Masquerade(ctx context.Context, m *Masquerade) error
+}
+
+// Guard keeps others than the cluster's nodes from putting packets into tunnels.
+type Guard interface {
+	// Guard brings the table to the desired state; nil removes it.
+	Guard(ctx context.Context, g *Guarded) error
+}
+
+// Guarded are tunnels and who may send into them.
+type Guarded struct {
+	VNI, Port int
+	// Nodes are the underlay's addresses of the other nodes.
+	Nodes []netip.Addr
 }
 
 // Masquerade says which packets leave under the node's address.

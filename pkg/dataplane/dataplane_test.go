@@ -87,10 +87,17 @@ func TestFieldsAreHandled(t *testing.T) {
 		reflect.TypeFor[dataplane.Wire]():       "HostInterface PodInterface Owner MTU Addrs",
 		reflect.TypeFor[dataplane.End]():        "Interface MAC MTU Sysctls Addrs Neighbours Routes",
 		reflect.TypeFor[dataplane.Neighbour]():  "Addr MAC",
-		reflect.TypeFor[dataplane.Route]():      "Dst Type Via Device OnLink Metric Protocol",
-		reflect.TypeFor[dataplane.State]():      "Sysctls Routes KeepRoutes",
+		reflect.TypeFor[dataplane.Route]():      "Dst Type Via Device More OnLink Metric Protocol",
+		reflect.TypeFor[dataplane.State]():      "Sysctls Routes KeepImported Rules Tunnels KeepRoutes",
 		reflect.TypeFor[dataplane.Masquerade](): "Sources Except",
-		reflect.TypeFor[dataplane.Intent]():     "Uplink IPv6 IPv4 Own Peers",
+		reflect.TypeFor[dataplane.Intent]():     "Uplink IPv6 IPv4 Own Peers Imported KeepImported Unforwarded Tunnels",
+		reflect.TypeFor[dataplane.Hop]():        "Via Device",
+		reflect.TypeFor[dataplane.Rule]():       "Priority To Input Type",
+		reflect.TypeFor[dataplane.Tunnel]():     "VNI Port Local Inner Remotes",
+		reflect.TypeFor[dataplane.Remote]():     "Name Addr Prefixes",
+		reflect.TypeFor[dataplane.VXLAN]():      "Name VNI Port Local MAC MTU Sysctls Addrs Neighbours FDB Broken Remake",
+		reflect.TypeFor[dataplane.FDBEntry]():   "MAC Remote",
+		reflect.TypeFor[dataplane.Guarded]():    "VNI Port Nodes",
 	} {
 		typ := value.(reflect.Type)
 		var names []string
@@ -187,13 +194,13 @@ func FuzzDiffRoutes(f *testing.F) {
 			is[place(r)] = r
 		}
 		for _, r := range c.Replaced {
-			if old, ok := is[place(r)]; !ok || old == r {
+			if old, ok := is[place(r)]; !ok || old.Equal(r) {
 				t.Fatalf("%s replaces %v", r, old)
 			}
 			is[place(r)] = r
 		}
 		for _, r := range c.Deleted {
-			if is[place(r)] != r {
+			if !is[place(r)].Equal(r) {
 				t.Fatalf("%s is deleted but not there", r)
 			}
 			delete(is, place(r))
@@ -202,7 +209,7 @@ func FuzzDiffRoutes(f *testing.F) {
 			t.Fatalf("have %v, want %v", is, want)
 		}
 		for _, r := range want {
-			if is[place(r)] != r {
+			if !is[place(r)].Equal(r) {
 				t.Fatalf("have %v, want %s", is, r)
 			}
 		}

@@ -5,6 +5,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 )
@@ -13,6 +14,10 @@ import (
 const (
 	// MetricPeer is lower than what the kernel (256) and router advertisements (1024) use.
 	MetricPeer = 146
+	// MetricImported is lower than any that programs give to a default route of their own accord (100 by NetworkManager and netplan,
+	// 1024 by router advertisements), and BIRD's: whoever imports a default route wants it to be used. One without a metric in IPv4
+	// (0) still wins.
+	MetricImported = 32
 	// MetricUnreachable is higher than those of any real route to the same prefix, which then wins: some clouds give a node a prefix
 	// that it holds its own address in.
 	MetricUnreachable = 65535
@@ -51,11 +56,14 @@ type Intent struct {
 	Peers []Peer
 	// Imported are routes that BGP peers told of.
 	Imported []Imported
+	// KeepImported leaves the imported routes that the kernel has as they are: what they should be is not known, as between the
+	// agent's start and the first word of its BGP peers.
+	KeepImported bool
 	// Unforwarded are ranges of Services that routers send here: what comes in by an interface to one of them and is not translated
 	// is refused instead of forwarded, or it would go back to the router and round. The node's own packets are not concerned.
 	Unforwarded []netip.Prefix
-	// Tunnel to other nodes; nil if nothing is encapsulated.
-	Tunnel *Tunnel
+	// Tunnels to other nodes, at most one a family of underlay; none if nothing is encapsulated.
+	Tunnels []Tunnel
 }
 
 // Imported is a route with one next hop or several that share its packets.
@@ -70,40 +78,47 @@ type Hop struct {
 	Device string
 }
 
-// Tunnel is a VXLAN interface (RFC 7348) with its remote ends.
-type Tunnel struct {
-	VNI, Port int
-	// Local is the node's own address under the tunnel, of the family of all remotes' addresses.
-	Local netip.Addr
-	// Remotes are the nodes reached through it.
-	Remotes []Remote
-}
+// String is like iproute2's.
+func (h Hop) String() string { return "via " + h.Via.String() + " dev " + h.Device }
 
-// Remote is a node at the other end of a tunnel.
-type Remote struct {
-	Name string
-	// Addr is the node's address under the tunnel.
-	Addr netip.Addr
-	// Prefixes behind it that are reached through the tunnel, of any family.
-	Prefixes []netip.Prefix
+func (h Hop) compare(o Hop) int {
+	return cmp.Or(h.Via.Compare(o.Via), cmp.Compare(h.Device, o.Device))
 }
 
 // State is the desired state of the node.
 type State struct {
 	// Sysctls are written in this order.
 	Sysctls []Sysctl
-	// Routes are all that bear ProtocolNode.
+	// Routes are all that bear ProtocolNode or ProtocolImported.
 	Routes []Route
-	// KeepRoutes leaves those that bear ProtocolNode as they are: what they should be is not known.
+	// KeepImported leaves the routes that bear ProtocolImported as they are.
+	KeepImported bool
+	// Rules are all that bear ProtocolNode.
+	Rules []Rule
+	// Tunnels are all interfaces whose names begin with TunnelPrefix.
+	Tunnels []VXLAN
+	// KeepRoutes leaves routes, rules and tunnels as they are: what they should be is not known.
 	KeepRoutes bool
 }
 
-// Diff says what has to be done to routes, given those that bear ProtocolNode.
-func (s State) Diff(have []Route) Changes {
+// Ours says whether a route's mark is one that State is about.
+func Ours(protocol uint8) bool { return protocol == ProtocolNode || protocol == ProtocolImported }
+
+// Diff says what has to be done, given what bears our marks.
+func (s State) Diff(routes []Route, rules []Rule, tunnels []VXLAN) Changes {
 	if s.KeepRoutes {
 		return Changes{}
 	}
-	return DiffRoutes(have, s.Routes)
+	want := s.Routes
+	if s.KeepImported {
+		imported := func(r Route) bool { return r.Protocol == ProtocolImported }
+		want = slices.DeleteFunc(slices.Clone(want), imported)
+		routes = slices.DeleteFunc(slices.Clone(routes), imported)
+	}
+	c := DiffRoutes(routes, want)
+	c.AddedRules, c.DeletedRules = diffRules(rules, s.Rules)
+	c.Tunnels = diffTunnels(tunnels, s.Tunnels)
+	return c
 }
 
 // Plan makes the desired state.
@@ -111,7 +126,7 @@ func (s State) Diff(have []Route) Changes {
 // An unallocated address of the node's own ranges is unreachable: without such a route a packet to it follows the default route, and
 // the router sends it back, until its hop limit is used up.
 func Plan(in Intent) State {
-	s := State{Sysctls: nodeSysctls(in)}
+	s := State{Sysctls: nodeSysctls(in), Rules: unforwarded(in.Unforwarded), KeepImported: in.KeepImported}
 	for _, p := range in.Own {
 		s.Routes = append(s.Routes, Route{Dst: p.Masked(), Type: Unreachable, Metric: MetricUnreachable, Protocol: ProtocolNode})
 	}
@@ -123,9 +138,45 @@ func Plan(in Intent) State {
 			s.Routes = append(s.Routes, Route{Dst: p.Masked(), Via: peer.Via, Device: peer.Device, OnLink: true, Metric: MetricPeer, Protocol: ProtocolNode})
 		}
 	}
+	for _, t := range in.Tunnels {
+		s.Tunnels = append(s.Tunnels, t.device(in))
+		s.Routes = append(s.Routes, t.routes()...)
+	}
+	if !in.KeepImported {
+		s.Routes = append(s.Routes, imported(in.Imported, in.Own, s.Routes)...)
+	}
 	slices.SortFunc(s.Routes, compareRoutes)
 	s.Routes = slices.CompactFunc(s.Routes, func(a, b Route) bool { return slot(a) == slot(b) })
 	return s
+}
+
+// imported leaves out what the node knows better: whatever lies in its own ranges, where it would win over the routes to pods, and
+// prefixes that ours lead to.
+func imported(told []Imported, own []netip.Prefix, ours []Route) []Route {
+	known := map[netip.Prefix]bool{}
+	for _, r := range ours {
+		known[r.Dst] = true
+	}
+	var out []Route
+	for _, i := range told {
+		dst := i.Dst.Masked()
+		within := func(p netip.Prefix) bool { return p.Bits() <= dst.Bits() && p.Contains(dst.Addr()) }
+		if len(i.Hops) == 0 || known[dst] || slices.ContainsFunc(own, within) {
+			continue
+		}
+		hops := make([]Hop, 0, len(i.Hops))
+		for _, h := range i.Hops {
+			hops = append(hops, Hop{Via: h.Via.WithZone(""), Device: h.Device})
+		}
+		slices.SortFunc(hops, Hop.compare)
+		hops = slices.Compact(hops)
+		r := Route{Dst: dst, Via: hops[0].Via, Device: hops[0].Device, Metric: MetricImported, Protocol: ProtocolImported}
+		if len(hops) > 1 {
+			r.More = hops[1:]
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // nodeSysctls switches forwarding on. That makes the kernel ignore router advertisements on interfaces with accept_ra=1, and forget the
@@ -155,11 +206,13 @@ func (u Uplink) wantsRA() bool {
 type Changes struct {
 	Sysctls                  []Sysctl
 	Added, Replaced, Deleted []Route
+	AddedRules, DeletedRules []Rule
+	Tunnels                  []TunnelChange
 }
 
 // Empty says that nothing had to be done.
 func (c Changes) Empty() bool {
-	return len(c.Sysctls)+len(c.Added)+len(c.Replaced)+len(c.Deleted) == 0
+	return len(c.Sysctls)+len(c.Added)+len(c.Replaced)+len(c.Deleted)+len(c.AddedRules)+len(c.DeletedRules)+len(c.Tunnels) == 0
 }
 
 // routeSlot is what the kernel has one route for: adding a second one is a conflict, replacing is atomic.
@@ -183,7 +236,7 @@ func DiffRoutes(have, want []Route) Changes {
 		switch is, ok := old[slot(r)]; {
 		case !ok:
 			c.Added = append(c.Added, r)
-		case is != r:
+		case !is.Equal(r):
 			c.Replaced = append(c.Replaced, r)
 		}
 	}
@@ -208,5 +261,5 @@ func compareRoutes(a, b Route) int {
 	if c := a.Metric - b.Metric; c != 0 {
 		return c
 	}
-	return a.Via.Compare(b.Via)
+	return cmp.Or(a.Via.Compare(b.Via), cmp.Compare(a.Device, b.Device))
 }

@@ -61,7 +61,7 @@ func runAgent(path string) error {
 	}
 	kernel := netlink.New()
 	a, err := agent.New(ctx, agent.Options{
-		Config: f.Config, Nodes: nodes, Recorder: stderr{}, Wirer: kernel, Host: kernel, Masquerader: nft.New(), Store: store,
+		Config: f.Config, Nodes: nodes, Recorder: stderr{}, Wirer: kernel, Host: kernel, Masquerader: nft.New(), Guard: nft.NewGuard(), Store: store,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Socket: f.path("cni.sock"), CNIBinDir: f.path("bin"), CNIConfDir: f.path("net.d"),
 		PluginDir: f.path("plugins"), HTTPAddress: "[::1]:10301", Resync: f.Resync,
 	})

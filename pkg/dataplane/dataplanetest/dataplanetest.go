@@ -155,7 +155,7 @@ func othersRoutes(t *testing.T, m Machine) {
 	m.AddRoute(t, pods)
 	a, c := peer("2001:db8:1:a::/64", "2001:db8:cafe::a"), peer("2001:db8:1:c::/64", "2001:db8:cafe::c")
 	done, err := m.Apply(ctx, dataplane.State{Routes: []dataplane.Route{a, c}})
-	g.Expect(err).To(BeAssignableToTypeOf(dataplane.RouteErrors{}))
+	g.Expect(err).To(BeAssignableToTypeOf(&dataplane.ApplyError{}))
 	g.Expect(err).To(MatchError(HavePrefix("add route " + a.String() + ": someone else's route is in its place")))
 	g.Expect(done).To(Equal(dataplane.Changes{Added: []dataplane.Route{c}}), "one route's failure does not stop the others")
 	g.Expect(m.Apply(ctx, dataplane.State{})).To(Equal(dataplane.Changes{Deleted: []dataplane.Route{c}}))

@@ -25,8 +25,11 @@ type Kernel struct {
 	wires   map[string]dataplane.Wire
 	broken  map[string][]string
 	routes  []dataplane.Route
+	rules   []dataplane.Rule
+	tunnels []dataplane.VXLAN
 	sysctls map[string]string
 	nat     *dataplane.Masquerade
+	guarded *dataplane.Guarded
 	faults  map[string]error
 	changes chan struct{}
 
@@ -213,42 +216,37 @@ func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes,
 	}
 	var ours, others []dataplane.Route
 	for _, r := range k.routes {
-		if r.Protocol == dataplane.ProtocolNode {
+		if dataplane.Ours(r.Protocol) {
 			ours = append(ours, r)
 		} else {
 			others = append(others, r)
 		}
 	}
-	done := s.Diff(ours)
+	done := s.Diff(ours, k.rules, k.tunnels)
 	for _, c := range s.Sysctls {
 		if k.sysctls[c.Path] != c.Value {
 			k.sysctls[c.Path] = c.Value
 			done.Sysctls = append(done.Sysctls, c)
 		}
 	}
-	var failed dataplane.RouteErrors
+	if s.KeepRoutes {
+		return done, nil
+	}
+	k.rules, k.tunnels = slices.Clone(s.Rules), slices.Clone(s.Tunnels)
+	var failed dataplane.ApplyError
 	refused := func(r dataplane.Route) bool {
 		taken := slices.ContainsFunc(others, func(o dataplane.Route) bool { return o.Dst == r.Dst && o.Metric == r.Metric })
 		if taken {
-			failed = append(failed, &dataplane.RouteError{Action: "add", Route: r, Err: errors.New("someone else's route is in its place")})
+			failed.Routes = append(failed.Routes, &dataplane.RouteError{Action: "add", Route: r, Err: errors.New("someone else's route is in its place")})
 		}
 		return taken
 	}
 	done.Added = slices.DeleteFunc(done.Added, refused)
-	shall := s.Routes
-	if s.KeepRoutes {
-		shall = ours
-	}
-	k.routes = others
-	for _, r := range shall {
-		if !slices.ContainsFunc(failed, func(e *dataplane.RouteError) bool { return e.Route == r }) {
-			k.routes = append(k.routes, r)
-		}
-	}
-	if len(failed) > 0 {
-		return done, failed
-	}
-	return done, nil
+	ours = slices.DeleteFunc(ours, func(r dataplane.Route) bool {
+		return slices.ContainsFunc(slices.Concat(done.Deleted, done.Replaced), func(c dataplane.Route) bool { return c.Dst == r.Dst && c.Metric == r.Metric })
+	})
+	k.routes = slices.Concat(others, ours, done.Replaced, done.Added)
+	return done, failed.Err()
 }
 
 // Change tells the one who watches.
@@ -284,6 +282,17 @@ func (k *Kernel) Masquerade(_ context.Context, m *dataplane.Masquerade) error {
 	return nil
 }
 
+// Guard implements dataplane.Guard.
+func (k *Kernel) Guard(_ context.Context, g *dataplane.Guarded) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.faults["Guard"]; err != nil {
+		return err
+	}
+	k.guarded = g
+	return nil
+}
+
 // Dump returns the state, one line a thing, sorted.
 func (k *Kernel) Dump() string {
 	k.mu.Lock()
@@ -295,11 +304,23 @@ func (k *Kernel) Dump() string {
 	for _, r := range k.routes {
 		lines = append(lines, fmt.Sprintf("route %s\n", r))
 	}
+	for _, r := range k.rules {
+		lines = append(lines, fmt.Sprintf("rule %s\n", r))
+	}
+	for _, v := range k.tunnels {
+		lines = append(lines, fmt.Sprintf("tunnel %s vni %d port %d local %s mtu %d addresses %v\n", v.Name, v.VNI, v.Port, v.Local, v.MTU, v.Addrs))
+		for _, e := range v.FDB {
+			lines = append(lines, fmt.Sprintf("tunnel %s to %s\n", v.Name, e.Remote))
+		}
+	}
 	for path, value := range k.sysctls {
 		lines = append(lines, fmt.Sprintf("sysctl %s=%s\n", path, value))
 	}
 	if k.nat != nil {
 		lines = append(lines, fmt.Sprintf("masquerade %v except %v\n", k.nat.Sources, k.nat.Except))
+	}
+	if k.guarded != nil {
+		lines = append(lines, fmt.Sprintf("guard vni %d port %d against all but %v\n", k.guarded.VNI, k.guarded.Port, k.guarded.Nodes))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "")

@@ -131,13 +131,13 @@ func inspectNeighbours(link nl.Link, e dataplane.End) ([]string, error) {
 }
 
 func inspectRoutes(link nl.Link, e dataplane.End) ([]string, error) {
-	have, err := routes(dataplane.ProtocolPod, link, nl.FAMILY_V6, nl.FAMILY_V4)
+	have, err := routes(ofPods, link, nl.FAMILY_V6, nl.FAMILY_V4)
 	if err != nil {
 		return nil, err
 	}
 	var findings []string
 	for _, r := range e.Routes {
-		if !slices.Contains(have, r) {
+		if !slices.ContainsFunc(have, r.Equal) {
 			findings = append(findings, fmt.Sprintf("the route %s is missing", r))
 		}
 	}

@@ -40,7 +40,7 @@ func (k *Kernel) Gateways(context.Context) ([]dataplane.Hop, error) {
 // best of the default routes that others have made: those of the lowest metric.
 func best(routes []nl.Route) []nl.Route {
 	routes = slices.DeleteFunc(routes, func(r nl.Route) bool {
-		return r.Type != unix.RTN_UNICAST || uint8(r.Protocol) == dataplane.ProtocolNode
+		return r.Type != unix.RTN_UNICAST || dataplane.Ours(uint8(r.Protocol))
 	})
 	if len(routes) == 0 {
 		return nil
@@ -105,7 +105,7 @@ func (k *Kernel) Connected(context.Context) ([]netip.Prefix, error) {
 
 // connected tells whether a route is to a link's own prefix.
 func connected(r nl.Route) (netip.Prefix, bool) {
-	if r.Dst == nil || r.Gw != nil || r.Via != nil || len(r.MultiPath) > 0 || r.Type != unix.RTN_UNICAST || uint8(r.Protocol) == dataplane.ProtocolNode ||
+	if r.Dst == nil || r.Gw != nil || r.Via != nil || len(r.MultiPath) > 0 || r.Type != unix.RTN_UNICAST || dataplane.Ours(uint8(r.Protocol)) ||
 		uint8(r.Protocol) == dataplane.ProtocolPod {
 		return netip.Prefix{}, false
 	}

@@ -6,7 +6,6 @@ package netlink
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -119,9 +118,18 @@ func (k *Kernel) Addrs(context.Context) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
+	device := names()
 	var out []netip.Addr
 	for _, a := range found {
-		if ip := addr(a.IP); ip.IsGlobalUnicast() {
+		ip := addr(a.IP)
+		if !ip.IsGlobalUnicast() {
+			continue
+		}
+		name, err := device(a.LinkIndex)
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(name, dataplane.TunnelPrefix) {
 			out = append(out, ip)
 		}
 	}
@@ -158,77 +166,6 @@ func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 		}
 		stop()
 		changed()
-	}
-	return nil
-}
-
-// Apply implements dataplane.Host. It goes on after an error, so that one peer's route does not stop the others'.
-func (k *Kernel) Apply(_ context.Context, s dataplane.State) (dataplane.Changes, error) {
-	var done dataplane.Changes
-	for _, c := range s.Sysctls {
-		changed, err := set(c)
-		if err != nil {
-			return done, err // the order matters
-		}
-		if changed {
-			done.Sysctls = append(done.Sysctls, c)
-		}
-	}
-	have, err := routes(dataplane.ProtocolNode, nil, nl.FAMILY_V6, nl.FAMILY_V4)
-	if err != nil {
-		return done, err
-	}
-	todo := s.Diff(have)
-	var failed dataplane.RouteErrors
-	each := func(routes []dataplane.Route, what string, do func(*nl.Route) error) (ok []dataplane.Route) {
-		for _, r := range routes {
-			kr, err := toKernel(r, indexOf)
-			if err == nil {
-				err = do(kr)
-			}
-			if err != nil {
-				failed = append(failed, &dataplane.RouteError{Action: what, Route: r, Err: err})
-				continue
-			}
-			ok = append(ok, r)
-		}
-		return ok
-	}
-	done.Added = each(todo.Added, "add", add)
-	done.Replaced = each(todo.Replaced, "replace", nl.RouteReplace)
-	done.Deleted = each(todo.Deleted, "delete", remove)
-	if len(failed) > 0 {
-		return done, failed
-	}
-	return done, nil
-}
-
-func add(r *nl.Route) error {
-	err := nl.RouteAdd(r)
-	if errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("someone else's route is in its place: %w", err)
-	}
-	if err != nil || r.Gw == nil {
-		return err
-	}
-	return forget(r)
-}
-
-// forget the link-layer address of a route's next hop, and that only: the next packet solicits it again (RFC 4861, 7.2.2). A node
-// that was made again has its old address and a new interface, and the kernel would go on to send to the old one until it finds the
-// neighbour unreachable, which takes up to a minute (7.3). New routes only come with new peers.
-func forget(r *nl.Route) error {
-	entry := &nl.Neigh{LinkIndex: r.LinkIndex, Family: family(addr(r.Gw)), IP: r.Gw}
-	if err := nl.NeighDel(entry); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("forget the link-layer address of %s: %w", r.Gw, err)
-	}
-	return nil
-}
-
-// remove deletes a route that may have gone with its interface.
-func remove(r *nl.Route) error {
-	if err := nl.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
-		return err
 	}
 	return nil
 }

@@ -28,6 +28,15 @@ func TestRoutesSurviveTheConversion(t *testing.T) {
 		{Dst: netip.MustParsePrefix("10.0.0.1/32"), Device: "eth0", Protocol: 147},
 		{Dst: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("169.254.1.1"), Device: "eth0", OnLink: true, Protocol: 147},
 		{Dst: netip.MustParsePrefix("::/0"), Via: netip.MustParseAddr("fe80::1"), Device: "eth0", Protocol: 147},
+		{Dst: netip.MustParsePrefix("10.1.0.0/24"), Via: netip.MustParseAddr("fe80::1"), Device: "eth0", OnLink: true, Protocol: 146},
+		{
+			Dst: netip.MustParsePrefix("2001:db8::/64"), Via: netip.MustParseAddr("fe80::1"), Device: "eth0", Metric: 32, Protocol: 148,
+			More: []dataplane.Hop{{Via: netip.MustParseAddr("fe80::2"), Device: "eth0"}, {Via: netip.MustParseAddr("2001:db8:1::2"), Device: "eth0"}},
+		},
+		{
+			Dst: netip.MustParsePrefix("10.1.0.0/24"), Via: netip.MustParseAddr("10.0.0.2"), Device: "eth0", OnLink: true, Metric: 32, Protocol: 148,
+			More: []dataplane.Hop{{Via: netip.MustParseAddr("fe80::2"), Device: "eth0"}},
+		},
 	}
 	set := map[string]bool{}
 	for _, r := range routes {

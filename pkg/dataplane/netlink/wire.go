@@ -103,14 +103,7 @@ func prepare(h *nl.Handle, link nl.Link, e dataplane.End) error {
 		}
 	}
 	for _, p := range e.Addrs {
-		a := &nl.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
-		if p.Addr().Is6() {
-			a.Flags = unix.IFA_F_NODAD
-		}
-		if p.Addr().IsLinkLocalUnicast() {
-			a.Scope = int(nl.SCOPE_LINK)
-		}
-		if err := h.AddrAdd(link, a); err != nil {
+		if err := h.AddrAdd(link, toAddr(p)); err != nil {
 			return fmt.Errorf("add address %s: %w", p, err)
 		}
 	}
@@ -120,12 +113,23 @@ func prepare(h *nl.Handle, link nl.Link, e dataplane.End) error {
 	return nil
 }
 
+// toAddr converts an address, which shall not be checked for duplicates.
+func toAddr(p netip.Prefix) *nl.Addr {
+	a := &nl.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	if p.Addr().IsLinkLocalUnicast() {
+		a.Scope = int(nl.SCOPE_LINK)
+	}
+	return a
+}
+
 // finish sets what needs the other end: neighbours and routes.
 func finish(h *nl.Handle, link nl.Link, e dataplane.End) error {
 	index := link.Attrs().Index
 	for _, n := range e.Neighbours {
-		entry := &nl.Neigh{LinkIndex: index, Family: family(n.Addr), State: nl.NUD_PERMANENT, IP: n.Addr.AsSlice(), HardwareAddr: hardware(n.MAC)}
-		if err := h.NeighSet(entry); err != nil {
+		if err := h.NeighSet(neighbour(link, n)); err != nil {
 			return fmt.Errorf("add neighbour %s: %w", n.Addr, err)
 		}
 	}
@@ -156,7 +160,7 @@ func (k *Kernel) List(context.Context) ([]dataplane.FoundWire, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	found, err := routes(dataplane.ProtocolPod, nil, nl.FAMILY_V6, nl.FAMILY_V4)
+	found, err := routes(ofPods, nil, nl.FAMILY_V6, nl.FAMILY_V4)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // ipv6-agent runs on every node of a shoot: it gives pods their addresses and wires, keeps the routes between nodes, and installs the CNI
-// plugin that the container runtime calls.
+// plugin that the container runtime calls. With routing mode BGP it tells routers of the node's prefixes and Services.
+//
+// GoBGP sets the password of peers that connect to the node on a socket that listens, which must not be one of MPTCP (RFC 8684): that
+// knows no TCP MD5.
+//
+//go:debug multipathtcp=0
 package main
 
 import (
@@ -13,7 +18,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,6 +27,8 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agent"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp/gobgp"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/netlink"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/nft"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip/disk"
@@ -30,7 +36,7 @@ import (
 
 // flags of the command line.
 type flags struct {
-	config, nodeName, kubeconfig, stateDir string
+	config, nodeName, kubeconfig, stateDir, addressDir string
 	options                                agent.Options
 }
 
@@ -60,7 +66,8 @@ func command() *cobra.Command {
 	fs.StringVar(&f.config, "config", agentconfig.ConfigFile, "configuration file")
 	fs.StringVar(&f.nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node; by default what NODE_NAME says")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file; by default the pod's service account")
-	fs.StringVar(&f.stateDir, "state-dir", agentconfig.StateDir, "directory for the addresses in use")
+	fs.StringVar(&f.stateDir, "state-dir", agentconfig.StateDir, "directory for what outlives a reboot: prefixes that DHCPv6 servers delegated")
+	fs.StringVar(&f.addressDir, "address-dir", agentconfig.AddressDir, "directory for the addresses in use, which end with a reboot as the pods do")
 	fs.StringVar(&f.options.Socket, "socket", agentconfig.Socket, "socket for the CNI plugin")
 	fs.StringVar(&f.options.CNIBinDir, "cni-bin-dir", agentconfig.CNIBinDir, "where the container runtime looks for plugins")
 	fs.StringVar(&f.options.CNIConfDir, "cni-conf-dir", agentconfig.CNIConfDir, "where the container runtime looks for networks")
@@ -86,12 +93,16 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	store, err := disk.New(filepath.Join(f.stateDir, "addresses"))
+	store, err := disk.New(f.addressDir)
 	if err != nil {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // every write was synced
-	nodes, err := agent.WatchNodes(ctx, client, f.nodeName, cfg.RoutingMode == agentconfig.Direct)
+	nodes, err := agent.WatchNodes(ctx, client, f.nodeName, cfg.RoutingMode == agentconfig.Direct || cfg.RoutingMode == agentconfig.BGP || cfg.Encapsulation != nil)
+	if err != nil {
+		return err
+	}
+	speaks, err := speaking(ctx, client, f.nodeName, *cfg, log)
 	if err != nil {
 		return err
 	}
@@ -102,12 +113,38 @@ func run(ctx context.Context, f flags) error {
 	kernel := netlink.New()
 	o := f.options
 	o.Config, o.Nodes, o.Recorder, o.Log, o.Store = *cfg, nodes, events, log, store
-	o.Wirer, o.Host, o.Masquerader = kernel, kernel, nft.New()
+	o.Wirer, o.Host, o.Masquerader, o.Guard, o.BGP = kernel, kernel, nft.New(), nft.NewGuard(), speaks
+	o.Reporter = reporter(f, cfg, client, kernel, events, log)
 	a, err := agent.New(ctx, o)
 	if err != nil {
 		return err
 	}
 	return a.Run(ctx)
+}
+
+// speaking is what routing mode BGP needs; nil with the others, which start no speaker and watch no more than nodes.
+func speaking(ctx context.Context, client kubernetes.Interface, node string, cfg agentconfig.Config, log *slog.Logger) (*agent.BGP, error) {
+	if cfg.RoutingMode != agentconfig.BGP {
+		return nil, nil
+	}
+	out := &agent.BGP{Speaker: func(restarting bool) bgp.Speaker {
+		return gobgp.New(gobgp.Options{Restarting: restarting, Log: log})
+	}}
+	services, err := agent.WatchServices(ctx, client, node, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if services != nil { // an interface that holds a nil pointer is not nil
+		out.Services = services
+	}
+	passwords, err := agent.WatchPasswords(ctx, client, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if passwords != nil {
+		out.Passwords = passwords
+	}
+	return out, nil
 }
 
 func connect(kubeconfig string) (kubernetes.Interface, error) {

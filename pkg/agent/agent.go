@@ -38,7 +38,7 @@ type Recorder interface {
 	Warn(reason, message string)
 }
 
-// Options are what the agent works with. All but Masquerader are needed.
+// Options are what the agent works with. All but Masquerader, Guard, BGP and Reporter are needed.
 type Options struct {
 	Config      agentconfig.Config
 	Nodes       Nodes
@@ -46,8 +46,13 @@ type Options struct {
 	Wirer       dataplane.Wirer
 	Host        dataplane.Host
 	Masquerader dataplane.Masquerader
+	Guard       dataplane.Guard
 	Store       podip.Store
-	Log         *slog.Logger
+	// BGP is there with routing mode BGP.
+	BGP *BGP
+	// Reporter is there if nodes bring their own prefixes.
+	Reporter *Reporter
+	Log      *slog.Logger
 	// Socket, CNIBinDir, CNIConfDir, PluginDir and HTTPAddress are as in package agentconfig.
 	Socket, CNIBinDir, CNIConfDir, PluginDir, HTTPAddress string
 	// Resync is how often the node is compared with its desired state without being told to.
@@ -60,11 +65,14 @@ type Agent struct {
 	addrs   *podip.Allocator
 	handler *handler
 	metrics *metrics
+	router  *router
 	// kernel receives when the kernel has changed.
 	kernel chan struct{}
 	// advertised is the uplink that was seen to live on router advertisements. Its successor of that name, a card that was plugged in
 	// anew, begins with forwarding on and ignores them, and nothing on it tells any more.
 	advertised string
+	// unguarded is true once there is certainly no guard of tunnels that shall not be there.
+	unguarded bool
 
 	mu       sync.Mutex
 	alive    time.Time // when the last reconciliation ended
@@ -79,11 +87,16 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	if a.Resync == 0 {
 		a.Resync = 30 * time.Second
 	}
+	var err error
+	if a.router, err = newRouter(o.Config, o.BGP); err != nil {
+		return nil, err
+	}
 	if err := a.recover(ctx); err != nil {
 		return nil, err
 	}
 	a.handler = newHandler(a.addrs, o.Wirer, a.metrics)
 	a.metrics.registry.MustRegister(addresses{a.addrs})
+	a.metrics.registry.MustRegister(a.Reporter.collectors()...)
 	return a, nil
 }
 
@@ -158,7 +171,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var tasks sync.WaitGroup
-	for name, task := range map[string]func(context.Context) error{"plugin": server.Serve, "http": a.serveHTTP, "kernel": a.watchKernel} {
+	for name, task := range map[string]func(context.Context) error{"plugin": server.Serve, "http": a.serveHTTP, "kernel": a.watchKernel, "prefix": a.Reporter.Run} {
 		tasks.Go(func() {
 			if err := task(ctx); err != nil {
 				cancel(fmt.Errorf("%s: %w", name, err))
@@ -166,11 +179,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		})
 	}
 	a.loop(ctx)
+	left := a.router.stop(a.Nodes.View())
 	tasks.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+		return errors.Join(err, left)
 	}
-	return nil
+	return left
 }
 
 func (a *Agent) watchKernel(ctx context.Context) error {
@@ -190,7 +204,7 @@ func (a *Agent) unsettled() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.ContainsFunc(a.problems, func(p Problem) bool {
-		return p.Blocking || p.Reason == ReasonPeerNotOnLink || p.Reason == ReasonRoute
+		return p.Blocking || p.Reason == ReasonPeerNotOnLink || p.Reason == ReasonRoute || p.Reason == ReasonTunnel
 	})
 }
 
@@ -201,12 +215,16 @@ func (a *Agent) loop(ctx context.Context) {
 		if a.unsettled() {
 			wait = min(wait, unsettledResync)
 		}
+		sessions, services, passwords := a.router.changed()
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.Nodes.Changed():
 		case <-a.kernel:
-		case <-time.After(wait):
+		case <-sessions:
+		case <-services:
+		case <-passwords:
+		case <-time.After(a.router.next(wait)):
 		}
 	}
 }
@@ -214,13 +232,27 @@ func (a *Agent) loop(ctx context.Context) {
 // reconcile gathers, decides and applies.
 func (a *Agent) reconcile(ctx context.Context) {
 	view := a.Nodes.View()
+	a.Reporter.Observe(view.Own)
 	facts, err := a.gather(ctx, view)
 	if err != nil {
 		a.conclude([]Problem{{Reason: ReasonHostUnknown, Message: err.Error(), Blocking: true}}, 0, 0)
 		return
 	}
+	told, problems := a.router.decide(a.Config, view, facts)
+	if told != nil {
+		facts.Unforwarded = told.Unreachable
+	}
+	imported, refused := a.router.imported(a.Config, view, facts)
+	facts.Imported, facts.KeepImported = imported, a.router.converging()
 	d := Decide(a.Config, view, facts)
-	problems := slices.Concat(d.Problems, a.apply(ctx, d), a.setRanges(d), a.look(ctx))
+	problems = slices.Concat(d.Problems, problems, refused)
+	changes, failed := a.apply(ctx, d)
+	problems = append(problems, failed...)
+	if blocked := func(p Problem) bool { return p.Blocking }; slices.ContainsFunc(failed, blocked) {
+		told = nil // packets that came would not be forwarded
+	}
+	a.router.applied(d, changes)
+	problems = slices.Concat(problems, a.router.speak(ctx, told), a.setRanges(d), a.look(ctx))
 	a.conclude(problems, d.MTU, len(d.State.Routes))
 }
 
@@ -242,32 +274,44 @@ func (a *Agent) gather(ctx context.Context, view View) (Facts, error) {
 		return f, err
 	}
 	f.Ways = map[netip.Addr]Way{}
-	for _, p := range view.Peers {
-		for _, addr := range p.Addrs {
+	way := func(addr netip.Addr) {
+		if _, known := f.Ways[addr]; !known {
 			device, onLink, err := a.Host.Neighbour(ctx, addr)
 			f.Ways[addr] = Way{Device: device, OnLink: onLink, Err: err}
 		}
+	}
+	if a.Config.RoutingMode != agentconfig.BGP || a.Config.Encapsulation != nil {
+		for _, p := range view.Peers {
+			for _, addr := range p.Addrs {
+				way(addr)
+			}
+		}
+	}
+	if a.Config.RoutingMode != agentconfig.BGP {
+		return f, nil
+	}
+	for _, hop := range a.router.hops() {
+		way(hop)
+	}
+	if f.Gateways, err = a.Host.Gateways(ctx); err != nil {
+		return f, err
+	}
+	if f.Connected, err = a.Host.Connected(ctx); err != nil {
+		return f, err
 	}
 	return f, nil
 }
 
 // apply brings the kernel to the decision.
-func (a *Agent) apply(ctx context.Context, d Decision) []Problem {
-	var problems []Problem
+func (a *Agent) apply(ctx context.Context, d Decision) (dataplane.Changes, []Problem) {
+	problems := a.guard(ctx, d)
 	changes, err := a.Host.Apply(ctx, d.State)
-	var routes dataplane.RouteErrors
-	switch {
-	case errors.As(err, &routes):
-		for _, e := range routes {
-			problems = append(problems, Problem{Reason: ReasonRoute, Message: e.Error()})
-		}
-	case err != nil:
-		problems = append(problems, Problem{Reason: ReasonSysctl, Message: err.Error(), Blocking: true})
-	}
+	problems = append(problems, applyProblems(err)...)
 	result := "unchanged"
 	if !changes.Empty() {
 		result = "changed"
-		a.Log.Info("brought the node to its desired state", "sysctls", changes.Sysctls, "added", changes.Added, "replaced", changes.Replaced, "deleted", changes.Deleted)
+		a.Log.Info("brought the node to its desired state", "sysctls", changes.Sysctls, "added", changes.Added, "replaced", changes.Replaced, "deleted", changes.Deleted,
+			"rulesAdded", changes.AddedRules, "rulesDeleted", changes.DeletedRules, "tunnels", changes.Tunnels)
 	}
 	if err != nil {
 		result = "error"
@@ -278,7 +322,7 @@ func (a *Agent) apply(ctx context.Context, d Decision) []Problem {
 			problems = append(problems, Problem{Reason: ReasonMasquerade, Message: err.Error()})
 		}
 	}
-	return problems
+	return changes, problems
 }
 
 // setRanges tells the allocator. Pods that run keep their addresses, in the range or not.

@@ -261,7 +261,7 @@ func TestProblems(t *testing.T) {
 		{"no uplink", func(b *bench) { b.kernel.Fail("Uplink", errors.New("no uplink")) }, "HostNetworkUnknown: no uplink", true},
 		{"sysctls", func(b *bench) { b.kernel.Fail("Apply", errors.New("read-only")) }, "SysctlFailed: read-only", true},
 		{"one route", func(b *bench) {
-			b.kernel.Fail("Apply", dataplane.RouteErrors{{Action: "add", Err: errors.New("taken")}})
+			b.kernel.Fail("Apply", &dataplane.ApplyError{Routes: []*dataplane.RouteError{{Action: "add", Err: errors.New("taken")}}})
 		}, "RouteFailed: add route", false},
 		{"firewall", func(b *bench) { b.kernel.Drops = []string{"ip6 filter FORWARD"} }, "FirewallDropsForwarded: the firewall chain ip6 filter FORWARD drops", false},
 		{"invalid range", func(b *bench) { own := nodeNamed("n1", "::1", "2001:db8::/128"); b.view.Own = &own }, "PodRangeInvalid: pod range 2001:db8::/128 is too small", true},

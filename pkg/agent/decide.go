@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/announce"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
 )
 
@@ -22,10 +23,20 @@ type Node struct {
 	Addrs []netip.Addr
 	// PodCIDRs are what Node.spec.podCIDRs says.
 	PodCIDRs []netip.Prefix
+	// Labels of this node; those of others are not kept.
+	Labels map[string]string
+	// Annotations of the project: of this node all, of others that of the router ID.
+	Annotations map[string]string
+	// Phase of this node's life.
+	Phase announce.Phase
+	// Deleting: this node's object is being deleted. LabelsPending: nobody has told yet what the node is.
+	Deleting, LabelsPending bool
 }
 
 // View is what the cluster says.
 type View struct {
+	// Known is true if all nodes were listed.
+	Known bool
 	// Own is this node; nil if the cluster does not know it (yet).
 	Own *Node
 	// Peers are the other nodes, if routes to them are wanted.
@@ -37,8 +48,17 @@ type Facts struct {
 	Uplink dataplane.Uplink
 	// Addrs are the node's own addresses.
 	Addrs []netip.Addr
-	// Ways to the addresses of peers.
+	// Ways to the addresses of peers, and to the next hops that they told of by BGP.
 	Ways map[netip.Addr]Way
+	// Gateways are the next hops of the node's default routes, with BGP.
+	Gateways []dataplane.Hop
+	// Connected are the prefixes of the node's links, if routes are imported.
+	Connected []netip.Prefix
+	// Imported are the routes that BGP peers told of; KeepImported says that they have not had the time to.
+	Imported     []dataplane.Imported
+	KeepImported bool
+	// Unforwarded are the ranges of Services that routers send here.
+	Unforwarded []netip.Prefix
 }
 
 // Way is how an address is reached.
@@ -91,7 +111,9 @@ type Decision struct {
 	Keep bool
 	// Masquerade is nil if nothing shall be masqueraded.
 	Masquerade *dataplane.Masquerade
-	Problems   []Problem
+	// Guarded is nil if there are no tunnels.
+	Guarded  *dataplane.Guarded
+	Problems []Problem
 }
 
 // Decide makes a decision out of what is known. It has no side effects.
@@ -121,12 +143,15 @@ func Decide(cfg agentconfig.Config, view View, facts Facts) Decision {
 	}
 	intent.Own = prefixes(cfg, view.Own)
 	intent.Own = append(intent.Own, d.Ranges...)
-	if cfg.RoutingMode == agentconfig.Direct {
+	through := d.newTunnels(cfg, view.Own, facts)
+	if cfg.RoutingMode == agentconfig.Direct || cfg.Encapsulation != nil {
 		for _, p := range view.Peers {
-			intent.Peers = append(intent.Peers, d.peer(cfg, p, view.Own, facts)...)
+			intent.Peers = append(intent.Peers, d.peer(cfg, p, view.Own, facts, through)...)
 		}
-		d.claimedTwice(intent.Peers)
+		d.claimedTwice(slices.Concat(intent.Peers, through.claims()))
 	}
+	intent.Tunnels, d.Guarded = through.all(), guarded(cfg, view.Peers)
+	intent.Imported, intent.KeepImported, intent.Unforwarded = facts.Imported, facts.KeepImported, facts.Unforwarded
 	d.State = dataplane.Plan(intent)
 	d.masquerade(cfg)
 	return d
@@ -166,12 +191,21 @@ func prefixes(cfg agentconfig.Config, n *Node) []netip.Prefix {
 	return out
 }
 
-// peer makes the way to another node: through its address of the family, which must be on the link.
-func (d *Decision) peer(cfg agentconfig.Config, p Node, own *Node, facts Facts) []dataplane.Peer {
+// peer makes the way to another node: through a tunnel, or its address of the family, which must be on the link.
+func (d *Decision) peer(cfg agentconfig.Config, p Node, own *Node, facts Facts, through *tunnels) []dataplane.Peer {
 	var out []dataplane.Peer
-	for _, prefix := range prefixes(cfg, &p) {
+	for i, prefix := range prefixes(cfg, &p) {
 		if i := slices.IndexFunc(own.PodCIDRs, prefix.Overlaps); i >= 0 {
 			d.problem(ReasonPrefixClaimed, false, "node %s claims %s, which overlaps this node's pod range %s", p.Name, prefix, own.PodCIDRs[i])
+			continue
+		}
+		if through.wants(p, prefix) {
+			if problem := through.add(p, prefix, p.PodCIDRs[i]); problem != "" {
+				d.problem(ReasonTunnel, false, "%s", problem)
+			}
+			continue
+		}
+		if cfg.RoutingMode != agentconfig.Direct {
 			continue
 		}
 		i := slices.IndexFunc(p.Addrs, func(a netip.Addr) bool { return a.Is4() == prefix.Addr().Is4() })

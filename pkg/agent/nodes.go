@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -50,7 +52,7 @@ func WatchNodes(ctx context.Context, client kubernetes.Interface, own string, pe
 		own: own, changed: make(chan struct{}, 1),
 		informer: cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(lw, client), &corev1.Node{}, 0, nil),
 	}
-	if err := n.informer.SetTransform(trim); err != nil {
+	if err := n.informer.SetTransform(n.trim); err != nil {
 		return nil, fmt.Errorf("watch nodes: %w", err)
 	}
 	// What changed does not matter, nor whether a deletion was seen or inferred: the view is looked at as a whole.
@@ -77,17 +79,29 @@ func (n *ClusterNodes) notify() {
 }
 
 // trim keeps what nodeOf reads: the status of a node is large, and is written every few seconds.
-func trim(obj any) (any, error) {
-	n, ok := obj.(*corev1.Node)
+func (n *ClusterNodes) trim(obj any) (any, error) {
+	is, ok := obj.(*corev1.Node)
 	if !ok {
 		return obj, nil // a tombstone
 	}
-	return &corev1.Node{
-		TypeMeta:   n.TypeMeta,
-		ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion},
-		Spec:       corev1.NodeSpec{PodCIDRs: n.Spec.PodCIDRs},
-		Status:     corev1.NodeStatus{Addresses: n.Status.Addresses},
-	}, nil
+	out := &corev1.Node{
+		TypeMeta:   is.TypeMeta,
+		ObjectMeta: metav1.ObjectMeta{Name: is.Name, UID: is.UID, ResourceVersion: is.ResourceVersion},
+		Spec:       corev1.NodeSpec{PodCIDRs: is.Spec.PodCIDRs},
+		Status:     corev1.NodeStatus{Addresses: is.Status.Addresses},
+	}
+	own := is.Name == n.own
+	for key, value := range is.Annotations {
+		if key == AnnotationRouterID || own && strings.HasPrefix(key, annotationDomain) {
+			metav1.SetMetaDataAnnotation(&out.ObjectMeta, key, value)
+		}
+	}
+	if own {
+		out.Labels, out.DeletionTimestamp = is.Labels, is.DeletionTimestamp
+		out.Spec.Unschedulable, out.Spec.Taints = is.Spec.Unschedulable, is.Spec.Taints
+		out.Status.Conditions = slices.DeleteFunc(slices.Clone(is.Status.Conditions), func(c corev1.NodeCondition) bool { return !ofNodesEnd(c) })
+	}
+	return out, nil
 }
 
 // same says whether nothing changed that a view shows.
@@ -101,10 +115,10 @@ func (n *ClusterNodes) Changed() <-chan struct{} { return n.changed }
 
 // View implements Nodes. Until all nodes were listed it is empty: a part of them would cost the others their routes.
 func (n *ClusterNodes) View() View {
-	var v View
 	if !n.informer.HasSynced() {
-		return v
+		return View{}
 	}
+	v := View{Known: true}
 	for _, obj := range n.informer.GetStore().List() {
 		node, ok := obj.(*corev1.Node)
 		if !ok {
@@ -122,7 +136,9 @@ func (n *ClusterNodes) View() View {
 
 // nodeOf converts. What is no address or prefix is left out: the API server validates both.
 func nodeOf(n *corev1.Node) Node {
-	out := Node{Name: n.Name}
+	out := Node{Name: n.Name, Labels: n.Labels, Annotations: n.Annotations, Phase: phaseOf(n)}
+	out.Deleting = n.DeletionTimestamp != nil
+	out.LabelsPending = slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == taintUninitialized })
 	for _, a := range n.Status.Addresses {
 		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
 			out.Addrs = append(out.Addrs, ip)
@@ -162,6 +178,9 @@ func (e *Events) Warn(reason, message string) {
 	e.recorder.Event(e.ref, corev1.EventTypeWarning, reason, message)
 }
 
+// taintUninitialized is on a node until the cloud controller manager, if there is one, knows and has labelled it.
+const taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
+
 // syncTimeout is how long Wait waits at most.
 const syncTimeout = 30 * time.Second
 
@@ -169,5 +188,5 @@ const syncTimeout = 30 * time.Second
 func (n *ClusterNodes) Wait(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
-	cache.WaitForCacheSync(ctx.Done(), n.informer.HasSynced)
+	cache.WaitFor(ctx, "", n.informer.HasSyncedChecker())
 }

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/announce"
 )
 
 func kubeNode(name, addr string, ranges ...string) *corev1.Node {
@@ -35,7 +37,7 @@ func TestWatchNodes(t *testing.T) {
 	nodes.Wait(ctx)
 	g.Eventually(nodes.Changed()).Should(Receive())
 	own, peer := nodeNamed("n1", "2001:db8::11"), nodeNamed("n2", "2001:db8::12", "2001:db8:0:2::/64", "10.0.2.0/24")
-	g.Eventually(nodes.View).Should(Equal(View{Own: &own, Peers: []Node{peer}}))
+	g.Eventually(nodes.View).Should(Equal(View{Known: true, Own: &own, Peers: []Node{peer}}))
 
 	drain := func() {
 		select {
@@ -48,7 +50,7 @@ func TestWatchNodes(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(nodes.Changed()).Should(Receive())
 	own = nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::/64")
-	g.Expect(nodes.View()).To(Equal(View{Own: &own, Peers: []Node{peer}}))
+	g.Expect(nodes.View()).To(Equal(View{Known: true, Own: &own, Peers: []Node{peer}}))
 
 	heartbeat := kubeNode("n2", "2001:db8::12", "2001:db8:0:2::/64", "10.0.2.0/24")
 	heartbeat.Annotations["large"] = "y"
@@ -58,7 +60,7 @@ func TestWatchNodes(t *testing.T) {
 
 	g.Expect(client.CoreV1().Nodes().Delete(ctx, "n2", metav1.DeleteOptions{})).To(Succeed())
 	g.Eventually(nodes.Changed()).Should(Receive())
-	g.Expect(nodes.View()).To(Equal(View{Own: &own}))
+	g.Expect(nodes.View()).To(Equal(View{Known: true, Own: &own}))
 }
 
 // TestAViewIsWholeOrEmpty: peers that were not listed yet would lose their routes.
@@ -82,13 +84,55 @@ func TestNodesAreTrimmed(t *testing.T) {
 	g := NewWithT(t)
 	full := kubeNode("n1", "2001:db8::11", "2001:db8:0:1::/64")
 	full.Status.Images = []corev1.ContainerImage{{Names: []string{"large"}}}
-	out, err := trim(full)
+	full.Labels = map[string]string{"zone": "a"}
+	n := &ClusterNodes{own: "n2"}
+	out, err := n.trim(full)
 	g.Expect(err).NotTo(HaveOccurred())
 	trimmed := out.(*corev1.Node)
 	g.Expect(trimmed.Status.Images).To(BeEmpty())
 	g.Expect(trimmed.Annotations).To(BeEmpty())
-	g.Expect(nodeOf(trimmed)).To(Equal(nodeOf(full)))
-	g.Expect(trim("a tombstone")).To(Equal("a tombstone"))
+	g.Expect(nodeOf(trimmed)).To(Equal(nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::/64")), "labels matter of the own node only")
+	g.Expect(n.trim("a tombstone")).To(Equal("a tombstone"))
+}
+
+func TestTheOwnNodeIsKnownBetter(t *testing.T) {
+	n := &ClusterNodes{own: "n1"}
+	for what, c := range map[string]struct {
+		change func(*corev1.Node)
+		want   announce.Phase
+	}{
+		"nothing":  {func(*corev1.Node) {}, ""},
+		"cordoned": {func(n *corev1.Node) { n.Spec.Unschedulable = true }, ""},
+		"tainted":  {func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "DeletionCandidateOfClusterAutoscaler"}} }, ""},
+		"not ready": {func(n *corev1.Node) {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Message: "PLEG is not healthy"}}
+		}, ""},
+		"scaled down by the autoscaler": {func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "ToBeDeletedByClusterAutoscaler"}} }, announce.Draining},
+		"its machine is deleted": {func(n *corev1.Node) {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: "Terminating", Status: corev1.ConditionTrue}}
+		}, announce.Draining},
+		"its machine is not deleted": {func(n *corev1.Node) {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: "Terminating", Status: corev1.ConditionFalse}}
+		}, ""},
+		"shuts down": {func(n *corev1.Node) {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Message: "[node is shutting down]"}}
+		}, announce.Draining},
+		"deleted": {func(n *corev1.Node) { n.DeletionTimestamp = &metav1.Time{} }, announce.Draining},
+	} {
+		t.Run(what, func(t *testing.T) {
+			g := NewWithT(t)
+			full := kubeNode("n1", "2001:db8::11")
+			full.Labels = map[string]string{"zone": "a"}
+			full.Annotations[AnnotationRouterID] = "192.0.2.7"
+			c.change(full)
+			out, err := n.trim(full)
+			g.Expect(err).NotTo(HaveOccurred())
+			is := nodeOf(out.(*corev1.Node))
+			g.Expect(is.Phase).To(Equal(c.want))
+			g.Expect(is.Labels).To(Equal(map[string]string{"zone": "a"}))
+			g.Expect(is.Annotations).To(Equal(map[string]string{"ipv6.networking.extensions.gardener.cloud/router-id": "192.0.2.7"}))
+		})
+	}
 }
 
 func TestEvents(t *testing.T) {

@@ -218,3 +218,18 @@ func (r *nodeRanges) refuse(a netip.Addr) string {
 	}
 	return ""
 }
+
+// Plus counts both.
+func (e Endpoints) Plus(o Endpoints) Endpoints {
+	return Endpoints{e.Ready + o.Ready, e.ReadyHere + o.ReadyHere, e.Ending + o.Ending, e.EndingHere + o.EndingHere}
+}
+
+// Minus is the inverse of Plus.
+func (e Endpoints) Minus(o Endpoints) Endpoints {
+	return Endpoints{e.Ready - o.Ready, e.ReadyHere - o.ReadyHere, e.Ending - o.Ending, e.EndingHere - o.EndingHere}
+}
+
+// Alike tells whether Decide makes the same of both.
+func (e Endpoints) Alike(o Endpoints) bool {
+	return e.anywhere() == o.anywhere() && e.here() == o.here() && e.everythingHere() == o.everythingHere()
+}

@@ -135,7 +135,7 @@ type Desired struct {
 	Advertisements  []Advertisement
 }
 
-// Route is one that a peer has told of and that the node shall have.
+// Route is one that a peer has told of and that the node shall have. Several to one prefix share its packets.
 type Route struct {
 	Prefix  netip.Prefix
 	NextHop netip.Addr
@@ -158,6 +158,8 @@ type Session struct {
 	State SessionState
 	// Since is when the state was reached.
 	Since time.Time
+	// Told is true when the peer has told all that it knows: it said so (RFC 4724, section 2), or has had the time to.
+	Told bool
 	// Reason of the last end of the session, for people.
 	Reason string
 	// Received, Accepted and Advertised routes of the session.

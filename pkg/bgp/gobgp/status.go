@@ -105,13 +105,16 @@ func (s *Speaker) sessionOf(peer *api.Peer) bgp.Session {
 	case peer.State.SessionState == api.PeerState_IDLE:
 		session.State = bgp.Idle
 	}
+	told := true
 	for _, family := range peer.AfiSafis {
 		if family.State != nil {
 			session.Received += family.State.Received
 			session.Accepted += family.State.Accepted
 		}
+		told = told && family.MpGracefulRestart.GetState().GetEndOfRibReceived()
 	}
 	if session.State == bgp.Established {
+		session.Told = told || time.Since(session.Since) >= deferral
 		session.Advertised = s.advertisedTo(session.Peer, peer.State.RemoteCap)
 	}
 	return session
@@ -140,16 +143,21 @@ func (s *Speaker) advertisedTo(p bgp.Peer, capabilities []*anypb.Any) uint64 {
 	return n
 }
 
-// routes that peers have told of and the policy let in, the best of each prefix. GoBGP's watch does not tell of those that were
-// there before, so the table is read.
+// routes that peers have told of and the policy let in: of each prefix the best, and those that are as good. GoBGP's watch does not tell
+// of those that were there before, so the table is read.
 func (s *Speaker) routes(ctx context.Context, family *api.Family) ([]bgp.Route, error) {
 	var (
 		routes []bgp.Route
 		broken error
 	)
 	err := s.server.ListPath(ctx, &api.ListPathRequest{TableType: api.TableType_GLOBAL, Family: family}, func(d *api.Destination) {
+		best := slices.IndexFunc(d.Paths, func(path *api.Path) bool { return path.Best })
+		if best < 0 || !isForeign(d.Paths[best]) {
+			return
+		}
+		merit := s.meritOf(d.Paths[best])
 		for _, path := range d.Paths {
-			if !path.Best || !isForeign(path) {
+			if !isForeign(path) || s.meritOf(path) != merit {
 				continue
 			}
 			route, err := routeOf(d.Prefix, path)
@@ -157,6 +165,7 @@ func (s *Speaker) routes(ctx context.Context, family *api.Family) ([]bgp.Route, 
 				broken = err
 				continue
 			}
+			route.Peer = s.withZone(route.Peer)
 			routes = append(routes, route)
 		}
 	})
@@ -164,9 +173,54 @@ func (s *Speaker) routes(ctx context.Context, family *api.Family) ([]bgp.Route, 
 		return nil, fmt.Errorf("reading the table: %w", err)
 	}
 	slices.SortFunc(routes, func(a, b bgp.Route) int {
-		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()), a.Peer.Compare(b.Peer))
 	})
 	return routes, nil
+}
+
+// merit is what decides between two routes to a prefix before their peers' router IDs do (RFC 4271, section 9.1.2.2). Those that are alike
+// share the packets.
+type merit struct {
+	internal                                       bool
+	localPreference, length, origin, discriminator uint32
+}
+
+func (s *Speaker) meritOf(path *api.Path) merit {
+	m := merit{internal: path.SourceAsn == s.has.ASN, localPreference: 100}
+	for _, attribute := range path.Pattrs {
+		message, err := attribute.UnmarshalNew()
+		if err != nil {
+			continue
+		}
+		switch a := message.(type) {
+		case *api.LocalPrefAttribute:
+			m.localPreference = a.LocalPref
+		case *api.OriginAttribute:
+			m.origin = a.Origin
+		case *api.MultiExitDiscAttribute:
+			m.discriminator = a.Med
+		case *api.AsPathAttribute:
+			for _, segment := range a.Segments {
+				if segment.Type == api.AsSegment_AS_SET {
+					m.length++ // counts as one (RFC 4271, section 9.1.2.2 a)
+				} else if segment.Type == api.AsSegment_AS_SEQUENCE {
+					m.length += uint32(len(segment.Numbers))
+				}
+			}
+		}
+	}
+	return m
+}
+
+// withZone is the peer's address with its interface, which GoBGP's tables lack. Of two peers of different links that have one address
+// nobody can tell which it was.
+func (s *Speaker) withZone(peer netip.Addr) netip.Addr {
+	same := func(p bgp.Peer) bool { return p.Address.WithZone("") == peer }
+	i := slices.IndexFunc(s.has.Peers, same)
+	if i < 0 || slices.ContainsFunc(s.has.Peers[i+1:], same) {
+		return peer
+	}
+	return s.has.Peers[i].Address
 }
 
 func routeOf(text string, path *api.Path) (bgp.Route, error) {

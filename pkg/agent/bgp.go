@@ -1,0 +1,309 @@
+// SPDX-FileCopyrightText: The gardener-extension-networking-ipv6 contributors
+//
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/announce"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+)
+
+// The reasons of problems with BGP that are not of package announce.
+const (
+	ReasonServicesUnknown = "ServicesUnknown"
+	ReasonBGPSpeaker      = "BGPSpeakerFailed"
+	ReasonBGPSessionDown  = "BGPSessionDown"
+	ReasonRouteRefused    = "BGPRouteRefused"
+)
+
+const (
+	// patience with an API server that does not list the Services. A restarted speaker that announced without them would have routers
+	// delete those routes that they keep; one that waits for too long loses the node's own, too.
+	patience = 30 * time.Second
+	// convergingResync is how often the speaker is asked whether its peers have told all: nothing says when.
+	convergingResync = 200 * time.Millisecond
+	// sessionDownAfter is how long a session may be away before people are told.
+	sessionDownAfter = time.Minute
+	// goodbye is the time to withdraw in when the agent stops.
+	goodbye = 5 * time.Second
+)
+
+// Services says which Services there are.
+type Services interface {
+	// Services returns the present state, which is not to be changed; known is false until all were listed.
+	Services() (services []announce.Service, known bool)
+	// Changed receives whenever something has changed that decides what is announced.
+	Changed() <-chan struct{}
+}
+
+// Passwords are those of BGP sessions.
+type Passwords interface {
+	// Passwords returns the last known ones by the name of their Secret, and what is wrong with those that are not there now; known is
+	// false until all were looked for.
+	Passwords() (passwords map[string]string, known bool, problems []Problem)
+	// Changed receives whenever one has changed.
+	Changed() <-chan struct{}
+}
+
+// BGP is what the routing mode BGP works with.
+type BGP struct {
+	// Speaker makes the one that speaks. Restarting is true if an earlier process has announced from this node since it booted.
+	Speaker func(restarting bool) bgp.Speaker
+	// Services is nil if nothing of them is announced.
+	Services Services
+	// Passwords is nil if no peer has one.
+	Passwords Passwords
+}
+
+// router is the part of the agent that tells routers and learns from them. A nil one does nothing.
+type router struct {
+	BGP
+	announcing
+	born time.Time
+	// speaker is nil until the node is known.
+	speaker bgp.Speaker
+	// restarting is known when the kernel's routes have been looked at for the first time.
+	restarting *bool
+	// ranges are the pod ranges that the node had last.
+	ranges []netip.Prefix
+	// status as it was last known.
+	status bgp.Status
+	// phase of the node when it was last known; Leaving if it is not in the cluster any more.
+	phase announce.Phase
+}
+
+// newRouter returns nil unless the mode is BGP.
+func newRouter(cfg agentconfig.Config, b *BGP) (*router, error) {
+	if cfg.RoutingMode != agentconfig.BGP {
+		return nil, nil
+	}
+	if b == nil {
+		return nil, fmt.Errorf("routing mode %s: nothing that speaks it", cfg.RoutingMode)
+	}
+	from, err := announcingOf(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("agent configuration: %w", err)
+	}
+	return &router{BGP: *b, announcing: from, born: time.Now()}, nil
+}
+
+// changed receives when the router is to be looked at again. Each channel of a part that is not there is nil, and never receives.
+func (r *router) changed() (sessions, services, passwords <-chan struct{}) {
+	if r == nil {
+		return nil, nil, nil
+	}
+	if r.speaker != nil {
+		sessions = r.speaker.Changed()
+	}
+	if r.Services != nil {
+		services = r.Services.Changed()
+	}
+	if r.Passwords != nil {
+		passwords = r.Passwords.Changed()
+	}
+	return sessions, services, passwords
+}
+
+// decide what this node tells its routers. It returns nil while that is not known: then all stays as it is.
+func (r *router) decide(cfg agentconfig.Config, view View, facts Facts) (*announce.Output, []Problem) {
+	if r == nil || view.Own == nil {
+		return nil, nil
+	}
+	in := announce.Input{
+		Node: r.own(cfg, view, facts), Families: r.families, ServiceCIDRs: r.serviceCIDRs, Pools: r.pools, Config: r.config,
+	}
+	for i := range view.Peers {
+		in.Others = append(in.Others, nodeFor(cfg, &view.Peers[i]))
+	}
+	for _, hop := range facts.Gateways {
+		in.Gateways = append(in.Gateways, announce.Gateway{Address: hop.Via, Interface: hop.Device})
+	}
+	var problems []Problem
+	if r.Services != nil {
+		var known bool
+		if in.Services, known = r.Services.Services(); !known {
+			if waited := time.Since(r.born); waited < patience && r.mustWait() {
+				return nil, nil
+			} else if waited >= patience {
+				problems = append(problems, Problem{Reason: ReasonServicesUnknown,
+					Message: "the Services have not been listed since the agent's start: none of their addresses is announced; may the agent read Services and EndpointSlices?"})
+			}
+		}
+	}
+	asked := true
+	if r.Passwords != nil {
+		var lost []Problem
+		in.Passwords, asked, lost = r.Passwords.Passwords()
+		problems = append(problems, lost...)
+	}
+	out := announce.Decide(in)
+	for _, p := range out.Problems {
+		if p.Reason != announce.PasswordMissing || asked || time.Since(r.born) >= patience {
+			problems = append(problems, Problem{Reason: string(p.Reason), Message: p.String()})
+		}
+	}
+	return &out, problems
+}
+
+// mustWait for all that is announced, because routers would delete what they keep of an earlier process and are not told again.
+func (r *router) mustWait() bool {
+	return r.config.GracefulRestart.Enabled && r.speaker == nil && (r.restarting == nil || *r.restarting)
+}
+
+// own node. Ranges that the Node lost for a moment, as one that is made anew has, stay announced for the pods that run, unless another
+// node has them.
+func (r *router) own(cfg agentconfig.Config, view View, facts Facts) announce.Node {
+	n := nodeFor(cfg, view.Own)
+	n.Phase, r.phase = view.Own.Phase, view.Own.Phase
+	if len(n.PodRanges) > 0 {
+		r.ranges = n.PodRanges
+	} else {
+		n.PodRanges = slices.DeleteFunc(slices.Clone(r.ranges), func(p netip.Prefix) bool {
+			return slices.ContainsFunc(view.Peers, func(other Node) bool { return slices.ContainsFunc(other.PodCIDRs, p.Overlaps) })
+		})
+	}
+	n.Prefixes = slices.DeleteFunc(n.Prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(facts.Addrs, p.Contains) })
+	return n
+}
+
+func nodeFor(cfg agentconfig.Config, n *Node) announce.Node {
+	out := announce.Node{Name: n.Name, Labels: n.Labels, Addresses: n.Addrs, Prefixes: prefixes(cfg, n), PodRanges: n.PodCIDRs}
+	if id, err := netip.ParseAddr(n.Annotations[AnnotationRouterID]); err == nil && id.Is4() {
+		out.RouterID = id
+	}
+	return out
+}
+
+// applied tells of the kernel's first state: where an earlier process was, its routes to this node's own ranges are there.
+func (r *router) applied(d Decision, changes dataplane.Changes) {
+	if r == nil || r.restarting != nil || d.Keep || len(d.Ranges) == 0 {
+		return
+	}
+	made := slices.ContainsFunc(changes.Added, func(route dataplane.Route) bool {
+		return route.Type == dataplane.Unreachable && slices.Contains(d.Ranges, route.Dst)
+	})
+	r.restarting = new(bool)
+	*r.restarting = !made
+}
+
+// speak brings the speaker to the decision.
+func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
+	if r == nil {
+		return nil
+	}
+	var problems []Problem
+	if out != nil {
+		if r.speaker == nil {
+			r.speaker = r.Speaker(r.restarting != nil && *r.restarting)
+		}
+		if err := r.speaker.Apply(ctx, out.Desired); err != nil {
+			problems = append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
+		}
+	}
+	if r.speaker == nil {
+		return problems
+	}
+	status, err := r.speaker.Status(ctx)
+	if err != nil {
+		return append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
+	}
+	r.status = status
+	for _, s := range status.Sessions {
+		if s.State != bgp.Established && time.Since(s.Since) >= sessionDownAfter {
+			problems = append(problems, Problem{Reason: ReasonBGPSessionDown, Message: fmt.Sprintf("the BGP session with %s is down: %s", s.Peer, reasonOf(s))})
+		}
+	}
+	return problems
+}
+
+func reasonOf(s bgp.Session) string {
+	switch {
+	case s.Reason != "":
+		return s.Reason
+	case s.Peer.Passive:
+		return "the router has not connected"
+	}
+	return "no answer yet"
+}
+
+// next is when to look again: soon while peers tell what they know, and when a session that is away will have been so for too long.
+func (r *router) next(wait time.Duration) time.Duration {
+	if r == nil {
+		return wait
+	}
+	if r.converging() && r.speaker != nil {
+		wait = min(wait, convergingResync)
+	}
+	for _, s := range r.status.Sessions {
+		if left := sessionDownAfter - time.Since(s.Since); s.State != bgp.Established && left > 0 {
+			wait = min(wait, left)
+		}
+	}
+	return wait
+}
+
+// stop when the agent does. A node that stays keeps its routes with routers that know graceful restart: the next agent takes them over.
+// Everything else is withdrawn, so that nobody sends here any more.
+func (r *router) stop(view View) error {
+	if r == nil || r.speaker == nil {
+		return nil
+	}
+	gone := view.Own == nil && view.Known
+	if view.Own != nil {
+		r.phase = view.Own.Phase
+	}
+	if r.config.GracefulRestart.Enabled && !gone && (r.phase == "" || r.phase == announce.Staying) {
+		r.speaker.Leave()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+	defer cancel()
+	if err := r.speaker.Withdraw(ctx); err != nil {
+		return fmt.Errorf("withdraw what was announced: %w", err)
+	}
+	return nil
+}
+
+// hops are the next hops of what peers told of, those of a link apart, which their interface says.
+func (r *router) hops() []netip.Addr {
+	if r == nil {
+		return nil
+	}
+	var out []netip.Addr
+	for _, route := range r.status.Routes {
+		if hop := route.NextHop.WithZone(""); !hop.IsLinkLocalUnicast() || hop.Is4() {
+			out = append(out, hop)
+		}
+	}
+	return out
+}
+
+// imported routes for the kernel.
+func (r *router) imported(cfg agentconfig.Config, view View, facts Facts) ([]dataplane.Imported, []Problem) {
+	if r == nil || view.Own == nil || len(r.status.Routes) == 0 {
+		return nil, nil
+	}
+	s := surroundings{own: prefixes(cfg, view.Own), connected: facts.Connected, services: r.serviceCIDRs, ways: facts.Ways}
+	s.own = append(s.own, view.Own.PodCIDRs...)
+	return importedOf(r.status.Routes, s)
+}
+
+// converging is true between the agent's start and the first word of the peers that routes are imported from: what an earlier process
+// brought into the kernel stays there meanwhile.
+func (r *router) converging() bool {
+	if r == nil || r.restarting != nil && !*r.restarting || time.Since(r.born) >= patience {
+		return false
+	}
+	return r.speaker == nil || slices.ContainsFunc(r.status.Sessions, func(s bgp.Session) bool {
+		return s.Peer.Import != "" && s.Peer.Import != bgp.ImportNone && !s.Told
+	})
+}

@@ -33,6 +33,9 @@ func agentPermissions(config agentconfig.Config) []client.Object {
 		)
 	}
 	objects := permissions(AgentName, agentLabels(), rules)
+	if slices.Contains(nodes, "patch") {
+		objects = append(NodePolicyObjects(), objects...)
+	}
 	if secrets := passwordSecrets(config.BGP); len(secrets) > 0 {
 		objects = append(objects, systemPermissions(AgentName, agentLabels(), []rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: secrets, Verbs: []string{"get", "list", "watch"}},

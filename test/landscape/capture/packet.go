@@ -29,6 +29,8 @@ type Packet struct {
 	Type, Code uint8
 	// SYN is the first packet of a TCP connection.
 	SYN bool
+	// Inner is the packet of IP that VXLAN wraps (RFC 7348), if this is one to its port.
+	Inner *Packet
 }
 
 // String shows a packet as people write it.
@@ -53,6 +55,9 @@ func (p Packet) Encapsulated() bool {
 }
 
 const (
+	// vxlanPort is the one that IANA gave; vxlanHeader and ethernetHeader are octets.
+	vxlanPort, vxlanHeader, ethernetHeader, udpHeader = 4789, 8, 14, 8
+
 	ipv4Header, ipv6Header, fragmentHeader = 20, 40, 8
 	// syn is the one flag of TCP's that the first packet of a connection has, of SYN and ACK.
 	syn, ack = 0x02, 0x10
@@ -102,6 +107,12 @@ func (p *Packet) payload(data []byte) {
 
 		p.SourcePort, p.DestinationPort = binary.BigEndian.Uint16(data), binary.BigEndian.Uint16(data[2:])
 		p.SYN = p.Protocol == unix.IPPROTO_TCP && len(data) > 13 && data[13]&(syn|ack) == syn
+
+		if frame := udpHeader + vxlanHeader; p.Protocol == unix.IPPROTO_UDP && p.DestinationPort == vxlanPort && len(data) >= frame+ethernetHeader {
+			if inner, ok := parse(binary.BigEndian.Uint16(data[frame+12:]), data[frame+ethernetHeader:]); ok {
+				p.Inner = &inner
+			}
+		}
 	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
 		if len(data) >= 2 {
 			p.Type, p.Code = data[0], data[1]

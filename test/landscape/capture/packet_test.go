@@ -39,6 +39,10 @@ func TestParse(t *testing.T) {
 		{"VXLAN over IPv4", unix.ETH_P_IP, "45000032 00000000 40 11 0000 c0000201 c0000202 d431 12b5 001e 0000",
 			Packet{Source: netip.MustParseAddr("192.0.2.1"), Destination: netip.MustParseAddr("192.0.2.2"), HopLimit: 64, Protocol: 17,
 				SourcePort: 54321, DestinationPort: 4789}, true},
+		{"a packet of IPv6 in VXLAN over IPv4", unix.ETH_P_IP, "45000062 00000000 40 11 0000 c0000201 c0000202 d431 12b5 004e 0000" +
+			"08000000 00100000" + "020000000002 020000000001 86dd" + "60000000 0008 3a 3f" + addresses + "8000 0000 00000000",
+			Packet{Source: netip.MustParseAddr("192.0.2.1"), Destination: netip.MustParseAddr("192.0.2.2"), HopLimit: 64, Protocol: 17,
+				SourcePort: 54321, DestinationPort: 4789, Inner: &Packet{Source: one, Destination: two, HopLimit: 63, Protocol: 58, Type: 128}}, true},
 		{"IPv6 in IPv6", unix.ETH_P_IPV6, "60000000 0028 29 40" + addresses + "60000000",
 			Packet{Source: one, Destination: two, HopLimit: 64, Protocol: 41}, true},
 	} {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	extensionsv1alpha1 "github.com/gardener/gardener/pkg/apis/extensions/v1alpha1"
@@ -245,3 +246,18 @@ func PoolGateway(ctx context.Context, c *Cluster) error {
 
 // Machines are those that the landscape is made of: for hooks and checks that look at hosts.
 func (d *Driver) Machines() *Topology { return d.machine }
+
+// ServicesRange is the first range of Services.
+func (c *Cluster) ServicesRange() (netip.Prefix, error) {
+	ranges, err := c.ranges()
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+
+	return netip.ParsePrefix(ranges.Services[0].String())
+}
+
+// Eventually looks again and again until look returns nil. After the limit its error says what was awaited, and what was seen last.
+func Eventually(ctx context.Context, what string, limit time.Duration, look func(context.Context) error) error {
+	return until(ctx, waiting{what: what, limit: limit, every: 200 * time.Millisecond}, look)
+}

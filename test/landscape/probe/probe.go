@@ -185,10 +185,10 @@ type All []*Probe
 func During(ctx context.Context, around int, probes All, act func(context.Context) error) ([]Result, error) {
 	results := make([]Result, len(probes))
 
-	err := probes.wait(ctx, around)
+	err := probes.Wait(ctx, around)
 	if err == nil {
 		if err = act(ctx); err == nil {
-			err = probes.wait(ctx, around)
+			err = probes.Wait(ctx, around)
 		}
 	}
 
@@ -199,7 +199,8 @@ func During(ctx context.Context, around int, probes All, act func(context.Contex
 	return results, err
 }
 
-func (a All) wait(ctx context.Context, more int) error {
+// Wait returns when each of them has had so many more answers.
+func (a All) Wait(ctx context.Context, more int) error {
 	for _, p := range a {
 		if err := p.Wait(ctx, more); err != nil {
 			return err

@@ -11,15 +11,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Defaults of the fields that packets travel by.
+// Defaults of the encapsulation.
+const (
+	DefaultVNI = 4096
+	// DefaultVXLANPort is that of RFC 7348, section 5.
+	DefaultVXLANPort = 4789
+)
+
 const (
 	defaultBGPPort          = 179
 	defaultHoldTime         = 90 * time.Second
 	defaultConnectRetryTime = 5 * time.Second
 	defaultRestartTime      = 120 * time.Second
 	defaultImportLimit      = 1000
-	defaultVNI              = 4096
-	defaultVXLANPort        = 4789 // RFC 7348, section 5
 )
 
 func addDefaultingFuncs(scheme *runtime.Scheme) error {
@@ -45,8 +49,8 @@ func SetDefaults_NetworkConfig(obj *NetworkConfig) {
 
 // SetDefaults_VXLAN fills in the usual numbers.
 func SetDefaults_VXLAN(obj *VXLAN) {
-	setDefault(&obj.VNI, defaultVNI)
-	setDefault(&obj.Port, defaultVXLANPort)
+	setDefault(&obj.VNI, DefaultVNI)
+	setDefault(&obj.Port, DefaultVXLANPort)
 }
 
 // SetDefaults_BGP keeps the routes while an agent restarts, and announces what nobody can misuse.

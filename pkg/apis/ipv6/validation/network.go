@@ -17,13 +17,6 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 )
 
-const (
-	// minMTU is the least MTU of a link that carries IPv6 (RFC 8200, section 5), in bytes.
-	minMTU = 1280
-	// maxMTU is the greatest MTU that a Linux interface takes, in bytes.
-	maxMTU = 65535
-)
-
 var (
 	routingModes       = []v1alpha1.RoutingMode{v1alpha1.RoutingModeBGP, v1alpha1.RoutingModeDirect, v1alpha1.RoutingModeRouted}
 	encapsulationModes = []v1alpha1.EncapsulationMode{
@@ -42,22 +35,17 @@ func ValidateNetworkConfig(config *v1alpha1.NetworkConfig, path *field.Path) fie
 	if config.IPAM != nil {
 		errs = append(errs, validateIPAMNames(config.IPAM, path.Child("ipam"))...)
 	}
-	if config.Routing != nil && config.Routing.Mode != nil {
-		errs = append(errs, validateOneOf(*config.Routing.Mode, routingModes, path.Child("routing", "mode"))...)
-	}
-	if config.Encapsulation != nil && config.Encapsulation.Mode != nil {
-		errs = append(errs, validateOneOf(*config.Encapsulation.Mode, encapsulationModes, path.Child("encapsulation", "mode"))...)
-	}
+	errs = append(errs, validateNodePrefix(config.NodePrefix, path.Child("nodePrefix"))...)
+	errs = append(errs, validateRouting(config.Routing, path.Child("routing"))...)
+	errs = append(errs, validateEncapsulation(config.Encapsulation, path.Child("encapsulation"))...)
+	errs = append(errs, validateLoadBalancer(config.LoadBalancer, path.Child("loadBalancer"))...)
 	if config.PodSupernet != nil {
 		errs = append(errs, validatePodSupernet(*config.PodSupernet, path.Child("podSupernet"))...)
 	}
-	if mtu := config.MTU; mtu != nil && (*mtu < minMTU || *mtu > maxMTU) {
-		errs = append(errs, field.Invalid(path.Child("mtu"), *mtu,
-			fmt.Sprintf("must be from %d, the least that carries IPv6, to %d; without it the pods get the MTU of their node's uplink", minMTU, maxMTU)))
-	}
+	errs = append(errs, validateMTU(config, path.Child("mtu"))...)
 	if config.Overlay != nil && config.Overlay.Enabled {
 		errs = append(errs, field.Invalid(path.Child("overlay", "enabled"), true,
-			"must be false: pods of network type \"ipv6\" are routed, there is no overlay"))
+			"must be false: it is what the admission of some providers writes; what network type \"ipv6\" encapsulates is said in encapsulation.mode"))
 	}
 	return errs
 }
@@ -65,16 +53,23 @@ func ValidateNetworkConfig(config *v1alpha1.NetworkConfig, path *field.Path) fie
 // ValidateNetworkConfigUpdate reports what an update of a valid NetworkConfig may not change. It leaves out the ranges: they
 // may stand in spec.networking, too, and only both places together say whether their meaning changes (plan.CheckUpdate); and with
 // them ipam (ValidateIPAMUpdate).
+//
+// Everything else may change on a live Shoot: modes, peers and what is announced reach the nodes with a rollout of their agents; sources
+// of prefixes and pools count for nodes and Services that have no prefix or address yet.
 func ValidateNetworkConfigUpdate(updated, old *v1alpha1.NetworkConfig, path *field.Path) field.ErrorList {
-	if old.PodSupernet == nil || updated.PodSupernet != nil && *updated.PodSupernet == *old.PodSupernet {
+	errs := validateEncapsulationUpdate(updated, old, path.Child("encapsulation"))
+	return append(errs, validatePodSupernetUpdate(updated.PodSupernet, old.PodSupernet, path.Child("podSupernet"))...)
+}
+
+func validatePodSupernetUpdate(updated, old *string, path *field.Path) field.ErrorList {
+	if old == nil || updated != nil && *updated == *old {
 		return nil
 	}
-	path = path.Child("podSupernet")
-	why := fmt.Sprintf("was %s and cannot be changed: it was published as the cluster's pods range", *old.PodSupernet)
-	if updated.PodSupernet == nil {
+	why := fmt.Sprintf("was %s and cannot be changed: it was published as the cluster's pods range", *old)
+	if updated == nil {
 		return field.ErrorList{field.Required(path, why)}
 	}
-	return field.ErrorList{field.Invalid(path, *updated.PodSupernet, why)}
+	return field.ErrorList{field.Invalid(path, *updated, why)}
 }
 
 // validateRange maps every mistake of a keyword text to an error of its field.

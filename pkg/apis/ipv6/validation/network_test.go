@@ -103,7 +103,7 @@ func TestValidateNetworkConfigRejects(t *testing.T) {
 		},
 		"overlay": {
 			v1alpha1.NetworkConfig{Overlay: &v1alpha1.Overlay{Enabled: true}},
-			[]string{`spec.networking.providerConfig.overlay.enabled: Invalid value: true: must be false: pods of network type "ipv6" are routed, there is no overlay`},
+			[]string{`spec.networking.providerConfig.overlay.enabled: Invalid value: true: must be false: it is what the admission of some providers writes; what network type "ipv6" encapsulates is said in encapsulation.mode`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,9 +28,6 @@ import (
 
 // reporter of the node's own prefix; nil if no node of the cluster has one.
 func reporter(f flags, cfg *agentconfig.Config, client kubernetes.Interface, host dataplane.Host, recorder agent.Recorder, log *slog.Logger) *agent.Reporter {
-	if len(cfg.NodePrefixSources) == 0 {
-		return nil
-	}
 	log = log.With("subsystem", "node prefix")
 	s := sources{stateDir: filepath.Join(f.stateDir, "dhcpv6"), bits: cfg.NodePrefixLengthIPv6, host: host, log: log}
 	return agent.NewReporter(agent.ReporterOptions{

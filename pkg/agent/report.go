@@ -34,6 +34,8 @@ type ReporterOptions struct {
 	Interval time.Duration
 	// Backoff after the first failure; a second if zero. It doubles up to a minute.
 	Backoff time.Duration
+	// Grace that a source has to find its first prefix before anybody is told that there is none; 10 seconds if zero.
+	Grace time.Duration
 }
 
 // Reporter asks the node's infrastructure which prefix it gave the node, and tells the cluster, in two annotations of the node's own
@@ -58,18 +60,25 @@ type Reporter struct {
 	err    error
 	last   []nodesource.Prefix
 	askAt  time.Time
+	opened time.Time
 	// failures in a row, of opening the source or of writing.
 	failures int
 	warned   Problem
 }
 
-// NewReporter makes one. It does nothing before Run.
+// NewReporter makes one; nil if no source is one that a node can ask. It does nothing before Run.
 func NewReporter(o ReporterOptions) *Reporter {
+	if !slices.ContainsFunc(o.Sources, func(s agentconfig.NodePrefixSource) bool { return asked(&s) }) {
+		return nil
+	}
 	if o.Interval == 0 {
 		o.Interval = 3 * time.Minute
 	}
 	if o.Backoff == 0 {
 		o.Backoff = time.Second
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Second
 	}
 	return &Reporter{ReporterOptions: o, metrics: newReportMetrics(), observed: make(chan struct{}, 1)}
 }
@@ -146,6 +155,9 @@ func (r *Reporter) step(ctx context.Context) time.Duration {
 		return r.backoff()
 	}
 	r.failures = 0
+	if r.askAt.IsZero() {
+		return r.Interval // labels are still to come
+	}
 	return max(time.Until(r.askAt), r.Backoff)
 }
 
@@ -175,7 +187,7 @@ func (r *Reporter) choose(ctx context.Context, own Node) error {
 	if err != nil {
 		return err
 	}
-	r.source, r.askAt = source, time.Time{}
+	r.source, r.askAt, r.opened = source, time.Time{}, time.Now()
 	r.Log.Info("the node's prefix comes from", "source", chosen.Source)
 	return nil
 }
@@ -221,6 +233,10 @@ func (r *Reporter) ask(ctx context.Context, told statement) {
 		r.last = ps
 	}
 	r.askAt = time.Now().Add(r.Interval)
+	if err != nil && r.last == nil && time.Since(r.opened) < r.Grace {
+		r.askAt = r.opened.Add(r.Grace)
+		return
+	}
 	r.conclude(told, ps, err)
 }
 

@@ -23,6 +23,8 @@ type history struct {
 	sessions map[string]*past
 	// changed is called when a session has come up or gone down, rearm when peers may have to be told of a restart (see Speaker.rearm).
 	changed, rearm func()
+	// ready is called when GoBGP is ready for a connection with a peer.
+	ready func(peer string)
 }
 
 // past of a session.
@@ -36,8 +38,8 @@ type past struct {
 	unprotected error
 }
 
-func newHistory(changed, rearm func()) *history {
-	return &history{sessions: map[string]*past{}, changed: changed, rearm: rearm}
+func newHistory(changed, rearm func(), ready func(peer string)) *history {
+	return &history{sessions: map[string]*past{}, changed: changed, rearm: rearm, ready: ready}
 }
 
 // begin following a peer.
@@ -89,6 +91,11 @@ func (h *history) message(msg string, fields log.Fields) {
 		if p.broken = fields["Reason"] == graceful; p.broken {
 			h.rearm()
 		}
+	case "state changed":
+		if fields["new"] == packet.BGP_FSM_ACTIVE.String() {
+			h.ready(peer)
+		}
+		return
 	case "sent notification":
 		p.reason = "this node ended the session: " + notificationOf(fields)
 		return

@@ -52,12 +52,16 @@ type Speaker struct {
 	history *history
 	born    time.Time
 
-	mu      sync.Mutex
-	server  *server.BgpServer
-	cancel  context.CancelFunc
-	has     bgp.Desired
-	paths   map[string]*api.Path // by prefix, as announced
-	started bool
+	mu     sync.Mutex
+	server *server.BgpServer
+	// watching ends with the server.
+	watching context.Context
+	cancel   context.CancelFunc
+	// accepted takes connections for the server.
+	accepted chan *net.TCPConn
+	has      bgp.Desired
+	paths    map[string]*api.Path // by prefix, as announced
+	started  bool
 	// ceased: this process has ended sessions with Cease, so that peers keep nothing of it any more.
 	ceased bool
 }
@@ -71,7 +75,7 @@ func New(options Options) *Speaker {
 	}
 	options.LimitRetry = cmp.Or(options.LimitRetry, limitRetry)
 	s := &Speaker{options: options, changed: make(chan struct{}, 1), born: time.Now(), paths: map[string]*api.Path{}}
-	s.history = newHistory(s.wake, func() { go s.rearm() })
+	s.history = newHistory(s.wake, func() { go s.rearm() }, func(peer string) { go s.dial(peer) })
 	return s
 }
 
@@ -138,14 +142,14 @@ func (s *Speaker) restart(ctx context.Context, desired bgp.Desired) error {
 		s.stop(ctx)
 	}
 	s.server = server.NewBgpServer(server.LoggerOption(&logger{log: s.options.Log, history: s.history}))
+	_ = accepted(s.server) // before the server reads it
 	go s.server.Serve()
-	var watching context.Context
-	watching, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.begin(ctx, watching, desired); err != nil {
+	s.watching, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.begin(ctx, s.watching, desired); err != nil {
 		s.stop(ctx)
 		return err
 	}
-	s.started = true
+	s.started, s.accepted = true, accepted(s.server)
 	s.has = bgp.Desired{
 		ASN: desired.ASN, RouterID: desired.RouterID, ListenPort: desired.ListenPort,
 		ListenAddresses: slices.Clone(desired.ListenAddresses), GracefulRestart: desired.GracefulRestart,

@@ -17,6 +17,7 @@ import (
 	api "github.com/osrg/gobgp/v3/api"
 	"github.com/osrg/gobgp/v3/pkg/log"
 	packet "github.com/osrg/gobgp/v3/pkg/packet/bgp"
+	"github.com/osrg/gobgp/v3/pkg/server"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
 )
@@ -56,7 +57,7 @@ func TestReasons(t *testing.T) {
 		{"of no interest", "Add a peer configuration", log.Fields{}, "", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHistory(func() {}, func() {})
+			h := newHistory(func() {}, func() {}, func(string) {})
 			h.begin(peer)
 			tc.fields["Key"] = peer
 			h.message(tc.message, tc.fields)
@@ -67,7 +68,7 @@ func TestReasons(t *testing.T) {
 			NewWithT(t).Expect(h.of(peer)).To(Equal(past{}), "a peer that is gone is not followed")
 		})
 	}
-	h := newHistory(func() {}, func() {})
+	h := newHistory(func() {}, func() {}, func(string) {})
 	h.begin(peer)
 	h.message("received notification", log.Fields{"Key": peer, "Code": uint8(6), "Subcode": uint8(4)})
 	h.message("Peer Down", log.Fields{"Key": peer, "Reason": "notification-received code 6(cease) subcode 4(administrative reset)"})
@@ -151,4 +152,9 @@ func TestWithdrawWithAContextThatHasEnded(t *testing.T) {
 	status, err := s.Status(context.Background())
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(status.Sessions).To(BeEmpty())
+}
+
+// Without it all works, but the first connection takes a second longer.
+func TestGoBGPTakesConnections(t *testing.T) {
+	NewWithT(t).Expect(accepted(server.NewBgpServer())).NotTo(BeNil(), "has GoBGP another field now?")
 }

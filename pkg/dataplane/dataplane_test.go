@@ -230,6 +230,9 @@ func table(seed []byte) []dataplane.Route {
 			Dst: netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, b >> 4}), 24), Via: netip.AddrFrom16([16]byte{0xfe, 0x80, 15: b & 3}),
 			Device: "eth0", Metric: int(b >> 2 & 1), Protocol: dataplane.ProtocolNode,
 		}
+		if b&2 != 0 {
+			r.More = []dataplane.Hop{{Via: netip.AddrFrom16([16]byte{0xfe, 0x80, 14: 1, 15: b & 1}), Device: "eth0"}}
+		}
 		if !seen[place(r)] {
 			seen[place(r)] = true
 			out = append(out, r)

@@ -20,7 +20,8 @@ type Tunnel struct {
 	// Local is the node's own address under the tunnel, of the family of all remotes' addresses.
 	Local netip.Addr
 	// Inner are the node's own addresses in the tunnel, one a family: what the node itself says to pods on other nodes comes from them,
-	// ICMP errors among it, so that the answer takes the tunnel, too.
+	// ICMP errors among it, so that the answer takes the tunnel, too. If there are none, those that the interface has stay: with the
+	// last one of IPv4 the kernel drops all routes of IPv4 through it.
 	Inner []netip.Addr
 	// Remotes are the nodes reached through it.
 	Remotes []Remote
@@ -167,7 +168,9 @@ func diffTunnels(have, want []VXLAN) []TunnelChange {
 		} else {
 			c.Settings = is.MAC != w.MAC || is.MTU != w.MTU || is.Broken != "" || !slices.Equal(is.Sysctls, w.Sysctls)
 		}
-		c.AddedAddrs, c.DeletedAddrs = difference(is.Addrs, w.Addrs)
+		if len(w.Addrs) > 0 {
+			c.AddedAddrs, c.DeletedAddrs = difference(is.Addrs, w.Addrs)
+		}
 		c.AddedNeighbours, c.DeletedNeighbours = difference(is.Neighbours, w.Neighbours)
 		c.AddedFDB, c.DeletedFDB = difference(is.FDB, w.FDB)
 		if !c.empty() {

@@ -37,6 +37,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Machine) {
 		"foreign interfaces are not removed":         notOurs,
 		"routes come and go":                         routes,
 		"others' routes stay":                        othersRoutes,
+		"imported routes have several next hops":     imported,
+		"rules come and go":                          rules,
+		"tunnels come, change and go":                tunnels,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
 	}

@@ -24,6 +24,10 @@ import (
 type options struct {
 	rounds, batches, atOnce int
 	dir                     string
+	// data measures the data path instead of the plugin; lasting is how long each of its measurements is, tracked whether the nodes track
+	// connections.
+	data, tracked bool
+	lasting       time.Duration
 }
 
 func main() {
@@ -35,6 +39,9 @@ func main() {
 	flag.IntVar(&o.batches, "batches", 6, "times that many pods start at once")
 	flag.IntVar(&o.atOnce, "at-once", 50, "pods that start at once")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where the plugins keep their addresses; the file system matters")
+	flag.BoolVar(&o.data, "data", false, "measure what travels between pods, not how they get their network")
+	flag.DurationVar(&o.lasting, "lasting", 80*time.Millisecond, "with -data: how long each measurement takes")
+	flag.BoolVar(&o.tracked, "tracked", true, "with -data: track connections on the nodes, as kube-proxy makes them do")
 	flag.Parse()
 	if os.Geteuid() != 0 {
 		const why = "the CNI benchmark needs root for network namespaces; run: sudo make bench"
@@ -71,6 +78,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	fmt.Fprintln(os.Stderr, time.Since(begin).Round(100*time.Millisecond))
 
+	if o.data {
+		return dataPath(ctx, o, dir)
+	}
 	pods, err := newSpaces("pod", o.atOnce)
 	defer pods.remove()
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/announce"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/cnirpc"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip"
@@ -97,65 +98,10 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	a.handler = newHandler(a.addrs, o.Wirer, a.metrics)
 	a.metrics.registry.MustRegister(addresses{a.addrs})
 	a.metrics.registry.MustRegister(a.Reporter.collectors()...)
+	if a.router != nil {
+		a.metrics.registry.MustRegister(a.router)
+	}
 	return a, nil
-}
-
-// recover finds out which addresses are in use, from the store and the kernel.
-func (a *Agent) recover(ctx context.Context) error {
-	wires, err := a.Wirer.List(ctx)
-	if err != nil {
-		return fmt.Errorf("recover: %w", err)
-	}
-	found := map[string]dataplane.FoundWire{}
-	for _, w := range wires {
-		found[w.HostInterface] = w
-	}
-	stale := 0
-	a.addrs, err = podip.Open(ctx, a.Store, func(r podip.Record) bool {
-		_, live := found[dataplane.HostInterface(r.String())]
-		if !live {
-			stale++
-		}
-		return live
-	})
-	if damaged := (*podip.DamagedError)(nil); errors.As(err, &damaged) {
-		a.warn(Problem{Reason: ReasonDamagedRecord, Message: err.Error()})
-	} else if err != nil {
-		return fmt.Errorf("recover: %w", err)
-	}
-	a.metrics.stale.Add(float64(stale))
-	a.adopt(ctx, wires)
-	a.Log.Info("recovered", "pods", len(a.addrs.Records()), "staleAddressesReleased", stale)
-	return nil
-}
-
-// adopt records the wires that the store does not know. One without an owner was being made when the agent died; nobody uses it.
-func (a *Agent) adopt(ctx context.Context, wires []dataplane.FoundWire) {
-	known := map[string]bool{}
-	for _, r := range a.addrs.Records() {
-		known[dataplane.HostInterface(r.String())] = true
-	}
-	for _, w := range wires {
-		if known[w.HostInterface] {
-			continue
-		}
-		if w.Owner == "" {
-			if err := a.Wirer.Unwire(ctx, w.HostInterface); err != nil {
-				a.Log.Error("remove a wire without an owner", "interface", w.HostInterface, "error", err)
-			}
-			continue
-		}
-		r, err := parseOwner(w.Owner)
-		if err == nil {
-			r.Addrs, r.MTU = w.Addrs, w.MTU
-			err = a.addrs.Adopt(ctx, r)
-		}
-		if err != nil {
-			a.warn(Problem{Reason: ReasonAddressConflict, Message: fmt.Sprintf("the pod behind %s: %v", w.HostInterface, err)})
-			continue
-		}
-		a.Log.Warn("adopted a pod's wire that the store did not know", "interface", w.HostInterface, "attachment", r.Key, "addresses", r.Addrs)
-	}
 }
 
 // Run works until the context ends. Then it takes no more requests, finishes those that it has, and leaves everything in the
@@ -204,7 +150,7 @@ func (a *Agent) unsettled() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.ContainsFunc(a.problems, func(p Problem) bool {
-		return p.Blocking || p.Reason == ReasonPeerNotOnLink || p.Reason == ReasonRoute || p.Reason == ReasonTunnel
+		return p.Blocking || slices.Contains([]string{ReasonPeerNotOnLink, ReasonRoute, ReasonTunnel, ReasonBGPSpeaker, string(announce.GatewayUnknown)}, p.Reason)
 	})
 }
 
@@ -238,7 +184,7 @@ func (a *Agent) reconcile(ctx context.Context) {
 		a.conclude([]Problem{{Reason: ReasonHostUnknown, Message: err.Error(), Blocking: true}}, 0, 0)
 		return
 	}
-	told, problems := a.router.decide(a.Config, view, facts)
+	told, tell, problems := a.router.decide(a.Config, view, facts)
 	if told != nil {
 		facts.Unforwarded = told.Unreachable
 	}
@@ -248,10 +194,13 @@ func (a *Agent) reconcile(ctx context.Context) {
 	problems = slices.Concat(d.Problems, problems, refused)
 	changes, failed := a.apply(ctx, d)
 	problems = append(problems, failed...)
-	if blocked := func(p Problem) bool { return p.Blocking }; slices.ContainsFunc(failed, blocked) {
-		told = nil // packets that came would not be forwarded
+	blocked := slices.ContainsFunc(failed, func(p Problem) bool { return p.Blocking })
+	if !blocked {
+		a.router.applied(d, changes)
 	}
-	a.router.applied(d, changes)
+	if blocked || !tell { // blocked: packets that came would not be forwarded
+		told = nil
+	}
 	problems = slices.Concat(problems, a.router.speak(ctx, told), a.setRanges(d), a.look(ctx))
 	a.conclude(problems, d.MTU, len(d.State.Routes))
 }

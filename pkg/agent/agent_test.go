@@ -37,6 +37,8 @@ type bench struct {
 	store  *fakestore.Store
 	netns  *os.File
 	config agentconfig.Config
+	// bgp is with routing mode BGP.
+	bgp *BGP
 
 	mu     sync.Mutex
 	view   View
@@ -62,8 +64,8 @@ func (b *bench) restart() {
 	b.t.Helper()
 	dir := b.t.TempDir()
 	a, err := New(b.t.Context(), Options{
-		Config: b.config,
-		Nodes:  b, Recorder: b, Wirer: b.kernel, Host: b.kernel, Masquerader: b.kernel, Store: b.store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Config: b.config, BGP: b.bgp,
+		Nodes: b, Recorder: b, Wirer: b.kernel, Host: b.kernel, Masquerader: b.kernel, Store: b.store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Socket: filepath.Join(dir, "cni.sock"), CNIConfDir: dir, CNIBinDir: dir, PluginDir: dir, Resync: time.Hour,
 	})
 	if err != nil {

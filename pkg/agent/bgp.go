@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
@@ -75,10 +77,15 @@ type router struct {
 	restarting *bool
 	// ranges are the pod ranges that the node had last.
 	ranges []netip.Prefix
+	// phase of the node when it was last known.
+	phase announce.Phase
+
+	// mu is for what metrics show; only the agent's loop writes it.
+	mu sync.Mutex
 	// status as it was last known.
 	status bgp.Status
-	// phase of the node when it was last known; Leaving if it is not in the cluster any more.
-	phase announce.Phase
+	// announced is the number of prefixes.
+	announced int
 }
 
 // newRouter returns nil unless the mode is BGP.
@@ -113,45 +120,57 @@ func (r *router) changed() (sessions, services, passwords <-chan struct{}) {
 	return sessions, services, passwords
 }
 
-// decide what this node tells its routers. It returns nil while that is not known: then all stays as it is.
-func (r *router) decide(cfg agentconfig.Config, view View, facts Facts) (*announce.Output, []Problem) {
+// decide what this node tells its routers; nil while the node is not known. Tell is false while routers are to hear nothing yet.
+func (r *router) decide(cfg agentconfig.Config, view View, facts Facts) (out *announce.Output, tell bool, problems []Problem) {
 	if r == nil || view.Own == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	in := announce.Input{
 		Node: r.own(cfg, view, facts), Families: r.families, ServiceCIDRs: r.serviceCIDRs, Pools: r.pools, Config: r.config,
+		Others: make([]announce.Node, len(view.Peers)),
 	}
 	for i := range view.Peers {
-		in.Others = append(in.Others, nodeFor(cfg, &view.Peers[i]))
+		in.Others[i] = nodeFor(cfg, &view.Peers[i])
 	}
 	for _, hop := range facts.Gateways {
 		in.Gateways = append(in.Gateways, announce.Gateway{Address: hop.Via, Interface: hop.Device})
 	}
-	var problems []Problem
+	listed, asked := true, true
 	if r.Services != nil {
-		var known bool
-		if in.Services, known = r.Services.Services(); !known {
-			if waited := time.Since(r.born); waited < patience && r.mustWait() {
-				return nil, nil
-			} else if waited >= patience {
-				problems = append(problems, Problem{Reason: ReasonServicesUnknown,
-					Message: "the Services have not been listed since the agent's start: none of their addresses is announced; may the agent read Services and EndpointSlices?"})
-			}
-		}
+		in.Services, listed = r.Services.Services()
 	}
-	asked := true
 	if r.Passwords != nil {
-		var lost []Problem
-		in.Passwords, asked, lost = r.Passwords.Passwords()
-		problems = append(problems, lost...)
+		in.Passwords, asked, problems = r.Passwords.Passwords()
 	}
-	out := announce.Decide(in)
-	for _, p := range out.Problems {
-		if p.Reason != announce.PasswordMissing || asked || time.Since(r.born) >= patience {
-			problems = append(problems, Problem{Reason: string(p.Reason), Message: p.String()})
+	impatient := time.Since(r.born) >= patience
+	if !listed && impatient {
+		problems = append(problems, Problem{Reason: ReasonServicesUnknown,
+			Message: "the Services have not been listed since the agent's start, so that none of their addresses is announced; may the agent read Services and EndpointSlices?"})
+	}
+	decided := announce.Decide(in)
+	return &decided, listed || impatient || !r.mustWait(), append(problems, problemsOf(decided.Problems, asked || impatient)...)
+}
+
+// problemsOf the decision, one a reason: a user can make thousands of wrong Services, and every node would tell of each.
+func problemsOf(found []announce.Problem, asked bool) []Problem {
+	var out []Problem
+	for len(found) > 0 {
+		reason := found[0].Reason
+		n := slices.IndexFunc(found, func(p announce.Problem) bool { return p.Reason != reason })
+		if n < 0 {
+			n = len(found)
 		}
+		var told []string
+		for _, p := range found[:n] {
+			told = append(told, p.String())
+		}
+		found = found[n:]
+		if reason == announce.PasswordMissing && !asked {
+			continue
+		}
+		out = append(out, Problem{Reason: string(reason), Message: strings.Join(firstFew(told), "; ")})
 	}
-	return &out, problems
+	return out
 }
 
 // mustWait for all that is announced, because routers would delete what they keep of an earlier process and are not told again.
@@ -195,7 +214,7 @@ func (r *router) applied(d Decision, changes dataplane.Changes) {
 	*r.restarting = !made
 }
 
-// speak brings the speaker to the decision.
+// speak brings the speaker to the decision, if there is one.
 func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 	if r == nil {
 		return nil
@@ -208,6 +227,9 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 		if err := r.speaker.Apply(ctx, out.Desired); err != nil {
 			problems = append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
 		}
+		r.mu.Lock()
+		r.announced = len(out.Desired.Advertisements)
+		r.mu.Unlock()
 	}
 	if r.speaker == nil {
 		return problems
@@ -216,7 +238,9 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 	if err != nil {
 		return append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
 	}
+	r.mu.Lock()
 	r.status = status
+	r.mu.Unlock()
 	for _, s := range status.Sessions {
 		if s.State != bgp.Established && time.Since(s.Since) >= sessionDownAfter {
 			problems = append(problems, Problem{Reason: ReasonBGPSessionDown, Message: fmt.Sprintf("the BGP session with %s is down: %s", s.Peer, reasonOf(s))})

@@ -25,6 +25,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/ipamcontroller"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbcontroller"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
 
@@ -38,7 +39,10 @@ an event on the Node, the Node's condition PodCIDRsAssigned and the metric ipv6_
 
 kube-controller-manager must run with --allocate-node-cidrs=false.
 
-What it decided before it wrote it to a node is kept in the ConfigMap ipv6-ipam-journal of --namespace.`
+What it decided before it wrote it to a node is kept in the ConfigMap ipv6-ipam-journal of --namespace.
+
+If its configuration names pools for load balancers, it gives the Services of type LoadBalancer addresses out of them, written to
+their status, and keeps what it decided in the ConfigMap ipv6-load-balancer-journal.`
 
 type options struct {
 	kubeconfig, config, namespace  string
@@ -99,9 +103,17 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = ipamcontroller.Add(ctx, mgr, ipamcontroller.Options{Config: config, Namespace: o.namespace, Quarantine: o.quarantine})
-	if err != nil {
-		return err
+	if len(config.Ranges) > 0 {
+		err = ipamcontroller.Add(ctx, mgr, ipamcontroller.Options{Config: config, Namespace: o.namespace, Quarantine: o.quarantine})
+		if err != nil {
+			return err
+		}
+	}
+	if len(config.LoadBalancerPools) > 0 {
+		err = lbcontroller.Add(ctx, mgr, lbcontroller.Options{Pools: config.LoadBalancerPools, ClassOnly: config.LoadBalancerClassOnly, Namespace: o.namespace})
+		if err != nil {
+			return err
+		}
 	}
 	return mgr.Start(ctx)
 }
@@ -124,8 +136,11 @@ func (o options) manager(restConfig *rest.Config) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("register types: %w", err)
 	}
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
-		Scheme:                        s,
-		Cache:                         cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Node{}: {}}, ReaderFailOnMissingInformer: true},
+		Scheme: s,
+		Cache: cache.Options{
+			ByObject:                    map[client.Object]cache.ByObject{&corev1.Node{}: {}, &corev1.Service{}: {Transform: cache.TransformStripManagedFields()}},
+			ReaderFailOnMissingInformer: true,
+		},
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress:        o.healthAddress,
 		LeaderElection:                o.leaderElect,

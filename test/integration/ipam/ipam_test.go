@@ -66,7 +66,7 @@ func testMain(m *testing.M) (code int, err error) {
 	if err := build.Run(); err != nil {
 		return 0, err
 	}
-	if apiServer, err = envtest.New(); err != nil {
+	if apiServer, err = envtest.New(envtest.WithServiceRange("fd00:10::/108,10.0.0.0/24")); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, apiServer.Stop()) }()

@@ -42,8 +42,13 @@ func (c *Cluster) Report(ctx context.Context) (show.Report, error) {
 	}
 
 	for _, pod := range append(slices.Clone(pods), *caller) {
+		var addresses []string
+		for _, ip := range pod.Status.PodIPs {
+			addresses = append(addresses, ip.IP)
+		}
+
 		report.Pods = append(report.Pods, show.Pod{
-			Name: pod.Namespace + "/" + pod.Name, Node: pod.Spec.NodeName, Address: pod.Status.PodIP,
+			Name: pod.Namespace + "/" + pod.Name, Node: pod.Spec.NodeName, Address: strings.Join(addresses, " "),
 		})
 	}
 

@@ -67,6 +67,11 @@ func (l *Landscape) StartRadvd(ctx context.Context, link Link, prefix netip.Pref
 	})
 }
 
+// StopRadvd ends what StartRadvd began.
+func (l *Landscape) StopRadvd(ctx context.Context, link Link) error {
+	return l.Router().Stop(ctx, "radvd-"+string(link))
+}
+
 // Delegation is what a DHCPv6 server delegates from (RFC 8415).
 type Delegation struct {
 	// Link whose hosts are served.
@@ -106,6 +111,14 @@ func (l *Landscape) StartKea(ctx context.Context, d Delegation) error {
 		Env:     []string{"KEA_PIDFILE_DIR=" + dir, "KEA_LOCKFILE_DIR=" + dir},
 		Files:   []File{{Path: file, Content: config}},
 	})
+}
+
+// StopKea ends it, and forgets the leases.
+func (l *Landscape) StopKea(ctx context.Context, d Delegation) error {
+	if err := l.Router().Stop(ctx, d.process()); err != nil {
+		return err
+	}
+	return os.RemoveAll(d.dir(l))
 }
 
 // Delegated are the prefixes that Kea has delegated, by the hardware addresses in its clients' DUIDs. A later lease of a prefix counts.

@@ -191,6 +191,11 @@ func nodeSysctls(in Intent) []Sysctl {
 	}
 	if in.IPv4 {
 		out = append(out, Sysctl{"net/ipv4/ip_forward", "1"})
+		// IPv4 packets in a tunnel over IPv6, whose routers fragment nothing: without this the kernel keeps from pods what a narrow link
+		// has told it (RFC 1191), and their large packets vanish. IPv6 needs no such word.
+		if slices.ContainsFunc(in.Tunnels, func(t Tunnel) bool { return t.Local.Is6() }) {
+			out = append(out, Sysctl{"net/ipv4/ip_forward_use_pmtu", "1"})
+		}
 	}
 	return out
 }

@@ -150,28 +150,22 @@ func TestKilledInTheMiddle(t *testing.T) {
 	g.Expect(n.wires(t)).To(BeEmpty())
 }
 
-// TestARestartLosesNoPacket sends a packet every 10 ms between the pods of two nodes while both agents end, politely and not, and start.
-func TestARestartLosesNoPacket(t *testing.T) {
-	needsRoot(t)
-	g := NewWithT(t)
-	_, nodes := cluster(t, v6(), n1(), n2())
-	a, b := nodes[0].newPod(t, "a").add(t), nodes[1].newPod(t, "b").add(t)
-	b.echo(t, b.addr(t))
-	g.Expect(a.ask(t, b.addr(t))).To(Equal(a.addr(t).String()))
-
-	conn := a.dial(t, b.addr(t))
-	received := make(chan int, 1)
+// stream sends a packet every 10 ms, until end is called, which says how many of them were sent and answered.
+func (s *space) stream(t testing.TB, to netip.Addr) (end func() (sent, received int)) {
+	t.Helper()
+	conn := s.dial(t, to)
+	answers := make(chan int, 1)
 	go func() {
 		buf, n := make([]byte, 100), 0
 		for {
 			if _, err := conn.Read(buf); err != nil {
-				received <- n
+				answers <- n
 				return
 			}
 			n++
 		}
 	}()
-	sent := 0
+	count := 0
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -183,11 +177,31 @@ func TestARestartLosesNoPacket(t *testing.T) {
 				return
 			case <-tick.C:
 				if _, err := conn.Write([]byte("?")); err == nil {
-					sent++
+					count++
 				}
 			}
 		}
 	}()
+	return func() (int, int) {
+		close(stop)
+		<-stopped
+		if err := conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		return count, <-answers
+	}
+}
+
+// TestARestartLosesNoPacket sends a packet every 10 ms between the pods of two nodes while both agents end, politely and not, and start.
+func TestARestartLosesNoPacket(t *testing.T) {
+	needsRoot(t)
+	g := NewWithT(t)
+	_, nodes := cluster(t, v6(), n1(), n2())
+	a, b := nodes[0].newPod(t, "a").add(t), nodes[1].newPod(t, "b").add(t)
+	b.echo(t, b.addr(t))
+	g.Expect(a.ask(t, b.addr(t))).To(Equal(a.addr(t).String()))
+
+	end := a.stream(t, b.addr(t))
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
 		for _, n := range nodes {
 			_ = n.signal(s)
@@ -199,10 +213,8 @@ func TestARestartLosesNoPacket(t *testing.T) {
 		}
 	}
 	nodes[0].newPod(t, "c").add(t)
-	close(stop)
-	<-stopped
-	g.Expect(conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))).To(Succeed())
-	g.Expect(<-received).To(Equal(sent))
+	sent, received := end()
+	g.Expect(received).To(Equal(sent))
 	g.Expect(sent).To(BeNumerically(">", 20))
 	t.Logf("%d packets", sent)
 	g.Expect(nodes[0].logged()).To(ContainSubstring("recovered"))

@@ -118,7 +118,12 @@ func (c *Controller) housekeep(j nodeprefix.Journal) bool {
 		c.queue.AddAfter(housekeeping, confirmAfter)
 		return false
 	}
-	return c.now().Sub(c.journal.since) >= confirmAfter
+	wait := confirmAfter - c.now().Sub(c.journal.since)
+	if wait > 0 {
+		// One that waits already is of an earlier journal, and comes before its time.
+		c.queue.AddAfter(housekeeping, wait)
+	}
+	return wait <= 0
 }
 
 func claimed(j nodeprefix.Journal) map[string]bool {

@@ -110,5 +110,10 @@ func (c *Controller) housekeep() bool {
 		c.queue.AddAfter(housekeeping, confirmAfter)
 		return false
 	}
-	return c.now().Sub(c.journal.since) >= confirmAfter
+	wait := confirmAfter - c.now().Sub(c.journal.since)
+	if wait > 0 {
+		// One that waits already is of an earlier journal, and comes before its time.
+		c.queue.AddAfter(housekeeping, wait)
+	}
+	return wait <= 0
 }

@@ -25,7 +25,7 @@ func (c *Controller) serviceOf(svc *corev1.Service) (lbip.Service, error) {
 		return lbip.Service{}, fmt.Errorf("the resourceVersion %q of Service %s is no number, so that older cannot be told from newer", svc.ResourceVersion, nameOf(svc))
 	}
 	s := lbip.Service{
-		Name: nameOf(svc), UID: string(svc.UID), Version: version, Created: svc.CreationTimestamp.Time, Wants: c.ours(svc),
+		Name: nameOf(svc), UID: string(svc.UID), Version: version, Wants: c.ours(svc),
 		AllFamilies: ptr.Deref(svc.Spec.IPFamilyPolicy, "") == corev1.IPFamilyPolicyRequireDualStack,
 		Pool:        svc.Annotations[AnnotationPool],
 	}

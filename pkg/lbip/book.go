@@ -9,7 +9,6 @@ package lbip
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
@@ -23,8 +22,6 @@ type Service struct {
 	UID string
 	// Version is the resourceVersion, which every write makes greater.
 	Version uint64
-	// Created is when. Of two that hold one address, the younger is told.
-	Created time.Time
 	// Wants addresses from us: it is of type LoadBalancer and of our class. Others are known for what they hold only.
 	Wants bool
 	// Families of its cluster IPs, in their order; it gets an address of each.
@@ -96,7 +93,7 @@ func (b *Book) Version(name string) uint64 {
 // Claims is the number of claims that are not known to be void.
 func (b *Book) Claims() int { return b.claims }
 
-// Set tells the book about a Service or a change of it, and reports whether that freed an address. An older view than what the book
+// Set tells the book about a Service or a change of it, and reports whether others may be better off now: an address is free. An older view than what the book
 // knows is ignored: claims that it does not show may have been carried out since.
 func (b *Book) Set(s Service) (freed bool) {
 	e := b.services[s.Name]
@@ -116,7 +113,7 @@ func (b *Book) Set(s Service) (freed bool) {
 	return b.rebook(e)
 }
 
-// Delete tells the book that there is no Service of that name, and reports whether that freed an address. The caller must know it from
+// Delete tells the book that there is no Service of that name, and reports the same as Set. The caller must know it from
 // the API server: in a cache a Service may be missing because it is not there yet.
 func (b *Book) Delete(name string) (freed bool) {
 	e := b.services[name]
@@ -172,7 +169,7 @@ func (b *Book) release(a netip.Addr, name string) (freed bool) {
 	rest := slices.DeleteFunc(b.holders[a], func(other string) bool { return other == name })
 	if len(rest) > 0 {
 		b.holders[a] = rest
-		return false
+		return true // for the others, it is over that it was given twice
 	}
 	delete(b.holders, a)
 	s := b.spaceOf(a)

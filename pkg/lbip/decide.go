@@ -5,7 +5,6 @@
 package lbip
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -239,9 +238,7 @@ func (b *Book) problems(e *entry) []Problem {
 			if name == e.Name || other == nil || !slices.Contains(other.Holds, a) && !slices.Contains(other.Uses, a) {
 				continue
 			}
-			if !other.Wants || cmp.Or(other.Created.Compare(e.Created), strings.Compare(other.UID, e.UID)) < 0 {
-				ps = append(ps, Problem{ReasonAddressConflict, fmt.Sprintf("%s is also an address of Service %s", a, name)})
-			}
+			ps = append(ps, Problem{ReasonAddressConflict, fmt.Sprintf("%s is also an address of Service %s", a, name)})
 		}
 	}
 	return ps

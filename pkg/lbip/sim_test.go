@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbip"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
@@ -46,6 +45,7 @@ type replica struct {
 	cache map[string]lbip.Service
 	book  *lbip.Book
 	read  uint64
+	dirty bool
 	life  int
 }
 
@@ -86,7 +86,7 @@ func (w *world) step(b [4]byte) error {
 	case 0, 1:
 		if !exists {
 			w.uids++
-			s = lbip.Service{Name: name, UID: fmt.Sprint(w.uids), Created: time.Unix(int64(w.uids), 0), Wants: true, Families: []prefix.Family{prefix.IPv6}}
+			s = lbip.Service{Name: name, UID: fmt.Sprint(w.uids), Wants: true, Families: []prefix.Family{prefix.IPv6}}
 			if b[2]%2 == 0 {
 				s.Families, s.AllFamilies = append(s.Families, prefix.IPv4), b[3]%2 == 0
 			}
@@ -121,11 +121,11 @@ func (w *world) step(b [4]byte) error {
 			delete(r.cache, name)
 		}
 	case 7: // a new process, perhaps with other pools; what is under way stays under way
-		r.book, r.pools = nil, simPools[int(b[3])%len(simPools)]
+		r.book, r.dirty, r.pools = nil, false, simPools[int(b[3])%len(simPools)]
 		r.life++
 		w.repooled = w.repooled || int(b[3])%len(simPools) > 0
 	case 8, 9:
-		r.process([]string{name, fmt.Sprintf("default/s%d", b[3]%6)}, b[3]%7 == 0)
+		r.process([]string{name, fmt.Sprintf("default/s%d", b[3]%6)}, fault(b[3]%7))
 	default:
 		if n := len(w.requests); n > 0 {
 			i := int(b[1]) % n
@@ -168,10 +168,18 @@ func (r *replica) restore() {
 	r.book = lbip.Restore(r.pools, j, all)
 }
 
-func (r *replica) process(names []string, replyLost bool) {
+// fault of a write of the journal.
+type fault int
+
+const (
+	replyLost fault = iota
+	requestLost
+	none
+)
+
+func (r *replica) process(names []string, f fault) {
 	r.restore()
 	var requests []request
-	dirty := false
 	for _, name := range names {
 		s, ok := r.cache[name]
 		if !ok || s.Version < r.book.Version(name) {
@@ -183,14 +191,17 @@ func (r *replica) process(names []string, replyLost bool) {
 		}
 		r.book.Set(s)
 		d := r.book.For(name)
-		dirty = dirty || d.New
+		r.dirty = r.dirty || d.New
 		if d.Verdict == lbip.Assign {
 			requests = append(requests, request{s, d.Addresses, r, r.life})
 		}
 	}
-	if dirty {
+	if r.dirty {
+		if f == requestLost {
+			return
+		}
 		if r.read != r.stored {
-			r.book = nil
+			r.book, r.dirty = nil, false
 			return
 		}
 		text, err := lbip.EncodeJournal(r.book.Journal())
@@ -199,14 +210,12 @@ func (r *replica) process(names []string, replyLost bool) {
 		}
 		r.version++
 		r.journal, r.stored = text, r.version
-		if replyLost {
+		if f == replyLost {
 			return
 		}
-		r.read = r.stored
+		r.read, r.dirty = r.stored, false
 	}
-	if r.read == r.stored || !dirty {
-		r.requests = append(r.requests, requests...)
-	}
+	r.requests = append(r.requests, requests...)
 }
 
 // check that no two Services have one address.
@@ -230,8 +239,8 @@ func (w *world) settle() error {
 		for i := range 6 {
 			name := fmt.Sprintf("default/s%d", i)
 			delete(r.cache, name) // it looks at what there is
-			r.process([]string{name}, false)
-			r.process([]string{name}, false)
+			r.process([]string{name}, none)
+			r.process([]string{name}, none)
 			for _, q := range w.requests {
 				w.arrive(q)
 			}

@@ -18,10 +18,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	confighelper "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/config/helper"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/planview"
@@ -83,7 +86,22 @@ type question struct {
 	name string
 	// chooser is nil without a configuration.
 	chooser *planview.Chooser
+	// network is the Shoot's providerConfig, nil if the ranges come from flags or the network type is another; providerType is the Shoot's.
+	network      *v1alpha1.NetworkConfig
+	providerType string
 }
+
+// plan builds the plan, and finds what the providerConfig has against it.
+func (q question) plan() (plan.Plan, error) {
+	p, err := plan.Build(q.ranges, q.facts)
+	if err != nil || q.network == nil {
+		return p, err
+	}
+	around := validation.Surroundings{Plan: p, Known: q.facts.Reserved, ProviderType: q.providerType}
+	return p, readable(validation.ValidatePlanned(q.network, around, providerConfigPath).ToAggregate())
+}
+
+var providerConfigPath = field.NewPath("spec", "networking", "providerConfig")
 
 // read gathers what the user gave.
 func (in *input) read(stdin io.Reader) (question, error) {
@@ -106,6 +124,10 @@ func (in *input) read(stdin io.Reader) (question, error) {
 			return question{}, err
 		}
 	}
+	network, err := readNetwork(shoot)
+	if err != nil {
+		return question{}, inputError{readable(err)}
+	}
 	ranges, facts, err := shootplan.Gather(shoot, seed)
 	if err != nil {
 		return question{}, inputError{readable(err)}
@@ -120,7 +142,19 @@ func (in *input) read(stdin io.Reader) (question, error) {
 	if shoot.Namespace != "" {
 		name = shoot.Namespace + "/" + name
 	}
-	return question{ranges, facts, name, chooser}, nil
+	return question{ranges: ranges, facts: facts, name: name, chooser: chooser, network: network, providerType: shoot.Spec.Provider.Type}, nil
+}
+
+// readNetwork reads the Shoot's providerConfig. Mistakes in its ranges are left to those who read all of the Shoot's, and so is what
+// cannot be decoded.
+func readNetwork(shoot *gardencorev1beta1.Shoot) (*v1alpha1.NetworkConfig, error) {
+	network, err := shootplan.Config(shoot)
+	if err != nil || network == nil {
+		return nil, nil //nolint:nilerr // shootplan.Gather says it with its place
+	}
+	judged := *network
+	judged.Ranges = nil
+	return network, validation.ValidateNetworkConfig(&judged, providerConfigPath).ToAggregate()
 }
 
 // readConfig reads the operator's configuration; nil without one.

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/planview"
 )
 
@@ -34,7 +33,7 @@ func newPlanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := plan.Build(asked.ranges, asked.facts)
+			p, err := asked.plan()
 			if err != nil {
 				return inputError{err}
 			}
@@ -44,6 +43,9 @@ func newPlanCommand() *cobra.Command {
 			}
 			if asked.chooser != nil {
 				asked.chooser.Choose(&view, p)
+			}
+			if asked.network != nil {
+				view.Travel(asked.network, p, asked.providerType)
 			}
 			return write(cmd.OutOrStdout(), output, asked.name, view)
 		},

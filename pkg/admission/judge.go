@@ -6,6 +6,7 @@ package admission
 
 import (
 	"errors"
+	"net/netip"
 
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
 // judgeConfig judges the providerConfig by itself, and against the stored one.
@@ -29,20 +31,37 @@ func judgeConfig(config *v1alpha1.NetworkConfig, old *gardencorev1beta1.Shoot) f
 // asked is what a Shoot asks for, wherever it is written.
 type asked struct {
 	ranges keyword.Ranges
-	ipam   *v1alpha1.IPAM
+	config *v1alpha1.NetworkConfig
 }
 
-// judgeRanges plans what is asked for and judges it against what was asked for before, nil on creation. Where tells the field and
-// the text of a range.
-func judgeRanges(is asked, was *asked, facts plan.Facts, where func(keyword.Name) (*field.Path, string)) (plan.Plan, field.ErrorList) {
+// judgeRanges plans what is asked for and judges it against what was asked for before, nil on creation, and the configuration against
+// the plan. Where tells the field and the text of a range.
+func judgeRanges(shoot *gardencorev1beta1.Shoot, is asked, was *asked, facts plan.Facts, where func(keyword.Name) (*field.Path, string)) (plan.Plan, field.ErrorList) {
 	p, err := plan.Build(is.ranges, facts)
 	errs := rangeErrors(err, where)
-	errs = append(errs, validation.ValidateIPAM(is.ipam, is.ranges, ipamPath)...)
+	errs = append(errs, validation.ValidateIPAM(is.config.IPAM, is.ranges, ipamPath)...)
+	if err == nil {
+		around := validation.Surroundings{Plan: p, Known: published(shoot), ProviderType: shoot.Spec.Provider.Type}
+		errs = append(errs, validation.ValidatePlanned(is.config, around, providerConfigPath)...)
+	}
 	if was != nil {
 		errs = append(errs, rangeErrors(plan.CheckUpdate(was.ranges, is.ranges), where)...)
-		errs = append(errs, validation.ValidateIPAMUpdate(is.ipam, was.ipam, was.ranges, ipamPath)...)
+		errs = append(errs, validation.ValidateIPAMUpdate(is.config.IPAM, was.config.IPAM, was.ranges, ipamPath)...)
 	}
 	return p, errs
+}
+
+// published are the ranges that the Shoot's status names.
+func published(shoot *gardencorev1beta1.Shoot) map[plan.Key]netip.Prefix {
+	known := map[plan.Key]netip.Prefix{}
+	for _, n := range keyword.Names() {
+		for _, text := range statusRange(shoot, n) {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				known[plan.Key{Range: n, Family: prefix.FamilyOf(p.Addr())}] = p.Masked()
+			}
+		}
+	}
+	return known
 }
 
 // rangeErrors maps the plan's errors to the fields where the ranges are written.

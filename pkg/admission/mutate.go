@@ -89,12 +89,12 @@ func (m *mutation) plan() (plan.Plan, field.ErrorList) {
 	}
 	var was *asked
 	if m.old != nil {
-		was = &asked{ipam: storedConfig(m.old).IPAM}
+		was = &asked{config: storedConfig(m.old)}
 		for n, w := range m.wishes {
 			was.ranges = was.ranges.With(n, w.before)
 		}
 	}
-	return judgeRanges(asked{ranges, m.config.IPAM}, was, facts, m.where)
+	return judgeRanges(m.shoot, asked{ranges, m.config}, was, facts, m.where)
 }
 
 // where is the field in which the owner writes the range, and what.

@@ -43,7 +43,7 @@ func validate(shoot, old *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed)
 	var was *asked
 	if old != nil {
 		if ranges, _, err := shootplan.Gather(old, nil); err == nil {
-			was = &asked{ranges, storedConfig(old).IPAM}
+			was = &asked{ranges, storedConfig(old)}
 		}
 	}
 	// The mutator put every range there.
@@ -54,6 +54,6 @@ func validate(shoot, old *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed)
 		}
 		return path, ""
 	}
-	_, errs = judgeRanges(asked{ranges, config.IPAM}, was, facts, where)
+	_, errs = judgeRanges(shoot, asked{ranges, config}, was, facts, where)
 	return errs
 }

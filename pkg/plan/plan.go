@@ -45,6 +45,8 @@ type Facts struct {
 	IPFamilies []prefix.Family
 	// Encapsulation mode, "" is Never.
 	Encapsulation string
+	// NodesReport is true if nodes that are custom report their own IPv6 prefixes, or some of them do.
+	NodesReport bool
 	// NodeMaskIPv4 and NodeMaskIPv6 are the Shoot's nodeCIDRMaskSize by family, 0 if not set.
 	NodeMaskIPv4, NodeMaskIPv6 int
 	// PodSupernet is NetworkConfig.podSupernet.

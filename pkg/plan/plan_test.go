@@ -270,7 +270,7 @@ func TestDefaultNodeMask(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	const noSource = "nodes: ipv6-ipam-controller has no source of custom nodes' prefixes yet: whoever addresses the nodes has to write each one's IPv6 range to Node.spec.podCIDRs, too; until then no pod starts there"
+	const noSource = "nodes: nobody here knows the IPv6 prefixes of custom nodes: whoever addresses the nodes has to write each one's pod range to Node.spec.podCIDRs, too; until then no pod starts there"
 	reserved := held{nodesV6: pfx("2001:db8::/40")}
 	for _, tc := range []struct {
 		text  string
@@ -294,6 +294,9 @@ func TestWarnings(t *testing.T) {
 			"pods: the nodes are custom: the Shoot waits until the Infrastructure reports a range for them, or until providerConfig.podSupernet names an IPv6 CIDR that covers every node's prefix"}},
 		{"custom+prefix/96 v6fromNode v6global", plan.Facts{PodSupernet: pfx("2001:db8::/40")}, []string{noSource}},
 		{"custom+prefix/96 v6fromNode v6global", plan.Facts{Reserved: reserved}, []string{noSource}},
+		{"custom+prefix/96 v6fromNode v6global", plan.Facts{Reserved: reserved, NetworkType: "ipv6"}, []string{
+			noSource + ". providerConfig.nodePrefix.sources can say where the nodes find out by themselves"}},
+		{"custom+prefix/96 v6fromNode v6global", plan.Facts{Reserved: reserved, NodesReport: true}, nil},
 		{"custom v6global v6global", plan.Facts{}, nil},
 		// What is hardly meant.
 		{"v6global+prefix/96 v6global v6global", plan.Facts{}, []string{

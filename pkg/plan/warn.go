@@ -71,9 +71,9 @@ func (b *builder) usesNodePrefix(v keyword.Value) bool {
 
 func (b *builder) warnNodeRange(nr NodeRange) {
 	c := b.plan.Capacity[nr.Family]
-	if nr.From == keyword.Nodes && nr.Custom {
-		b.warnf(keyword.Nodes, "ipv6-ipam-controller has no source of custom nodes' prefixes yet: whoever addresses the nodes has to write each one's %s range "+
-			"to Node.spec.podCIDRs, too; until then no pod starts there", nr.Family)
+	if nr.From == keyword.Nodes && nr.Custom && (nr.Family != prefix.IPv6 || !b.facts.NodesReport) {
+		b.warnf(keyword.Nodes, "nobody here knows the %s prefixes of custom nodes: whoever addresses the nodes has to write each one's pod range "+
+			"to Node.spec.podCIDRs, too; until then no pod starts there%s", nr.Family, b.orSource(nr.Family))
 	}
 	if nr.From == keyword.Nodes && nr.Custom && !b.podsKnown(nr.Family) {
 		b.warnf(keyword.Pods, "the nodes are custom: the Shoot waits until the Infrastructure reports a range for them, or until "+
@@ -85,6 +85,14 @@ func (b *builder) warnNodeRange(nr NodeRange) {
 	if c.NodesLog2 >= 0 && c.NodesLog2 <= fewNodesLog2 {
 		b.warnf(nr.From, "there is room for %d node prefixes of /%d only", 1<<c.NodesLog2, nr.NodeBits)
 	}
+}
+
+// orSource is the other way out, where the network is ours.
+func (b *builder) orSource(f prefix.Family) string {
+	if f != prefix.IPv6 || b.facts.NetworkType != TypeIPv6 {
+		return ""
+	}
+	return ". providerConfig.nodePrefix.sources can say where the nodes find out by themselves"
 }
 
 func (b *builder) podsKnown(f prefix.Family) bool {

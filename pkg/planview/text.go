@@ -37,7 +37,7 @@ func Text(w io.Writer, v View) error {
 	if v.NodeCIDRMaskSizeIPv6 != 0 {
 		rows = append(rows, row{left: "node mask IPv6", middle: "/" + strconv.Itoa(v.NodeCIDRMaskSizeIPv6)})
 	}
-	if err := writeRows(w, rows); err != nil {
+	if err := writeRows(w, append(rows, v.Network.rows()...)); err != nil {
 		return err
 	}
 	for i, warning := range v.Warnings {

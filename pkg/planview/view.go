@@ -21,8 +21,10 @@ type View struct {
 	// Ranges are nodes, pods and services, in this order.
 	Ranges []Range `json:"ranges"`
 	// NodeCIDRMaskSizeIPv6 is what the Shoot's kubeControllerManager gets for IPv6, 0 if it has no IPv6 pods.
-	NodeCIDRMaskSizeIPv6 int       `json:"nodeCIDRMaskSizeIPv6,omitempty"`
-	Warnings             []Warning `json:"warnings,omitempty"`
+	NodeCIDRMaskSizeIPv6 int `json:"nodeCIDRMaskSizeIPv6,omitempty"`
+	// Network is how packets travel, if the Shoot is known.
+	Network  *Network  `json:"network,omitempty"`
+	Warnings []Warning `json:"warnings,omitempty"`
 }
 
 // Range is one of the Shoot's ranges.

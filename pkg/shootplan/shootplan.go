@@ -62,6 +62,15 @@ func Build(shoot *gardencorev1beta1.Shoot, seed *gardencorev1beta1.Seed, reserve
 	return plan.Build(ranges, facts)
 }
 
+// Config is the providerConfig of our own network type, with its defaults; nil if it is another type's.
+func Config(shoot *gardencorev1beta1.Shoot) (*v1alpha1.NetworkConfig, error) {
+	networking := shoot.Spec.Networking
+	if networking == nil || networkType(networking) != NetworkType {
+		return nil, nil
+	}
+	return helper.DecodeNetworkConfig(networking.ProviderConfig)
+}
+
 // IPAM reads which backend and which pool the owner names for the global ranges; empty where he leaves it to the operator.
 func IPAM(shoot *gardencorev1beta1.Shoot) (backend, pool string, err error) {
 	if shoot.Spec.Networking == nil {
@@ -117,6 +126,7 @@ func gatherFacts(shoot *gardencorev1beta1.Shoot, networking *gardencorev1beta1.N
 	if config.Encapsulation != nil && config.Encapsulation.Mode != nil {
 		facts.Encapsulation = string(*config.Encapsulation.Mode)
 	}
+	facts.NodesReport = someNodesReport(config, shoot.Spec.Provider.Type)
 	if config.PodSupernet != nil {
 		supernet, err := netip.ParsePrefix(*config.PodSupernet)
 		if err != nil {

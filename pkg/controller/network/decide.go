@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"net/netip"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
@@ -18,6 +21,8 @@ import (
 
 // accessSecret holds the token of ipv6-ipam-controller for the shoot; gardener-resource-manager renews it.
 const accessSecret = "shoot-access-" + render.IPAMName
+
+var providerConfigPath = field.NewPath("spec", "networking", "providerConfig")
 
 // decision is what is to be done for one shoot.
 type decision struct {
@@ -29,6 +34,10 @@ type decision struct {
 func decide(f facts, agentImage, ipamImage string) (decision, error) {
 	if err := missing(f); err != nil {
 		return decision{}, err
+	}
+	around := validation.Surroundings{Plan: f.plan, Known: f.ranges, ProviderType: f.providerType}
+	if err := validation.ValidatePlanned(f.config, around, providerConfigPath).ToAggregate(); err != nil {
+		return decision{}, configurationProblem(err)
 	}
 	nodePrefixes, err := nodePrefixes(f)
 	if err != nil {

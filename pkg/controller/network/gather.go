@@ -18,6 +18,7 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/helper"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
@@ -72,6 +73,9 @@ func gather(ctx context.Context, c client.Client, namespace string, cluster *ext
 		}
 	} else {
 		return facts{}, configurationProblem(fmt.Errorf("the Shoot has no spec.networking"))
+	}
+	if err := validation.ValidateNetworkConfig(f.config, providerConfigPath).ToAggregate(); err != nil {
+		return facts{}, configurationProblem(err)
 	}
 	if f.ranges, err = shootRanges(cluster); err != nil {
 		return facts{}, err

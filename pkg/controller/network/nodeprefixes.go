@@ -9,37 +9,25 @@ import (
 	"net/netip"
 	"slices"
 
-	"k8s.io/utils/ptr"
-
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/webhook/infrastructure"
 )
-
-// Scopes of a range, as nodeprefix.Range.Scope names them.
-const (
-	scopeGlobal      = "Global"
-	scopeUniqueLocal = "UniqueLocal"
-)
-
-// prefixingProviders are the provider types whose Gardener extension has the cloud assign every node an IPv6 prefix that its metadata
-// server tells: AWS a /80, GCP a /96.
-var prefixingProviders = map[string]v1alpha1.MetadataProvider{"aws": v1alpha1.MetadataAWS, "gcp": v1alpha1.MetadataGCP}
 
 // nodePrefixes says how each node's prefix is made. Ranges that somebody else brings are left out, unless it is the nodes that bring
 // them.
 func nodePrefixes(f facts) (nodeprefix.Config, error) {
 	sources := nodeSources(f)
-	fromNodes := slices.ContainsFunc(sources, fromNode)
 	config := nodeprefix.Config{LoadBalancerPools: loadBalancerPools(f.config)}
 	config.LoadBalancerClassOnly = len(config.LoadBalancerPools) > 0 && f.config.LoadBalancer.ClassOnly
 	for _, r := range f.plan.NodeRanges {
-		own := fromNodes && r.Family == prefix.IPv6 && r.From == keyword.Nodes
-		if r.Custom && !own {
+		reported := r.Family == prefix.IPv6 && r.From == keyword.Nodes && slices.ContainsFunc(sources, shootplan.Reported)
+		if r.Custom && !reported {
 			continue
 		}
 		cut := nodeprefix.Range{
@@ -47,57 +35,36 @@ func nodePrefixes(f facts) (nodeprefix.Config, error) {
 			// The nodes' own addresses lie in the range that their prefixes are cut from.
 			HoldsNodes: r.From == keyword.Nodes,
 		}
-		if !r.Custom {
-			cut.Pool = f.ranges[plan.Key{Range: r.From, Family: r.Family}]
-			if cut.Pool.Bits() > r.NodeBits {
-				return nodeprefix.Config{}, configurationProblem(fmt.Errorf("the %s range of %s, %s, is smaller than one node's prefix, a /%d", r.Family, r.From, cut.Pool, r.NodeBits))
-			}
-		}
-		if own {
+		if reported {
 			cut.Within, cut.Scope = within(f), scope(f.plan)
+		}
+		if !reported || pooled(sources) {
+			cut.Pool = f.ranges[plan.Key{Range: r.From, Family: r.Family}]
+		}
+		for _, all := range append(slices.Clone(cut.Within), cut.Pool) {
+			if all.Bits() > r.NodeBits {
+				return nodeprefix.Config{}, configurationProblem(fmt.Errorf("the %s range of %s, %s, is smaller than one node's prefix, a /%d", r.Family, r.From, all, r.NodeBits))
+			}
 		}
 		config.Ranges = append(config.Ranges, cut)
 	}
-	if len(config.Ranges) > 0 && slices.ContainsFunc(sources, func(s agentconfig.NodePrefixSource) bool { return s.Source != agentconfig.SourcePool }) {
+	elsewhere := func(s agentconfig.NodePrefixSource) bool { return s.Source != agentconfig.SourcePool }
+	if len(config.Ranges) > 0 && slices.ContainsFunc(sources, elsewhere) {
 		for _, s := range sources {
-			config.Sources = append(config.Sources, nodeprefix.Source{Origin: origin(s.Source), MatchLabels: s.MatchLabels})
+			config.Sources = append(config.Sources, nodeprefix.Source{Origin: origin(s), MatchLabels: s.MatchLabels})
 		}
 	}
 	return config, nil
 }
 
-// nodeSources are the sources of the nodes' IPv6 prefixes, in the order in which they count. Nodes for which there is none are the
-// pool's; custom nodes have no pool, so the last source is for all of them.
+// nodeSources are the sources of the nodes' IPv6 prefixes, in the order in which they count.
 func nodeSources(f facts) []agentconfig.NodePrefixSource {
-	i := slices.IndexFunc(f.plan.NodeRanges, func(r plan.NodeRange) bool { return r.Family == prefix.IPv6 })
-	if i < 0 {
-		return nil
-	}
-	pods := f.plan.NodeRanges[i]
-	if f.config.NodePrefix == nil || len(f.config.NodePrefix.Sources) == 0 {
-		provider, prefixing := prefixingProviders[f.providerType]
-		if !prefixing || pods.From != keyword.Nodes || !providersNodes(f) {
-			return nil
-		}
-		return []agentconfig.NodePrefixSource{{Source: agentconfig.SourceMetadata, Provider: string(provider)}}
-	}
-	var sources []agentconfig.NodePrefixSource
-	for _, s := range f.config.NodePrefix.Sources {
-		source := agentconfig.NodePrefixSource{
-			Source: agentconfig.PrefixSource(s.Source), MatchLabels: matchLabels(s.NodeSelector), Interface: ptr.Deref(s.Interface, ""),
-		}
-		if s.Source == v1alpha1.SourceMetadata {
-			source.Provider = f.providerType
-			if s.Metadata != nil && s.Metadata.Provider != nil {
-				source.Provider = string(*s.Metadata.Provider)
-			}
-		}
-		sources = append(sources, source)
-	}
-	if last := sources[len(sources)-1]; pods.Custom && len(last.MatchLabels) > 0 {
-		sources = append(sources, agentconfig.NodePrefixSource{Source: agentconfig.SourceCustom})
-	}
-	return sources
+	return shootplan.NodeSources(f.config, f.plan, f.providerType, providersNodes(f))
+}
+
+// pooled tells whether some nodes get their prefixes from the pool.
+func pooled(sources []agentconfig.NodePrefixSource) bool {
+	return !shootplan.ForAll(sources) || slices.ContainsFunc(sources, func(s agentconfig.NodePrefixSource) bool { return s.Source == agentconfig.SourcePool })
 }
 
 // providersNodes tells whether the nodes' IPv6 range is the infrastructure provider's own, and no prefix that was reserved for it.
@@ -118,16 +85,14 @@ func providersNodes(f facts) bool {
 	})
 }
 
-func fromNode(s agentconfig.NodePrefixSource) bool { return origin(s.Source) == nodeprefix.FromNode }
-
-func origin(source agentconfig.PrefixSource) nodeprefix.Origin {
-	switch source {
-	case agentconfig.SourcePool:
-		return nodeprefix.FromPool
-	case agentconfig.SourceCustom:
+func origin(s agentconfig.NodePrefixSource) nodeprefix.Origin {
+	switch {
+	case shootplan.Reported(s):
+		return nodeprefix.FromNode
+	case s.Source == agentconfig.SourceCustom:
 		return nodeprefix.FromElsewhere
 	default:
-		return nodeprefix.FromNode
+		return nodeprefix.FromPool
 	}
 }
 
@@ -149,9 +114,9 @@ func scope(p plan.Plan) string {
 	value, _ := p.Ranges.Nodes.Value(prefix.IPv6)
 	switch value.Word {
 	case keyword.V6Global:
-		return scopeGlobal
+		return nodeprefix.ScopeGlobal
 	case keyword.V6Private:
-		return scopeUniqueLocal
+		return nodeprefix.ScopeUniqueLocal
 	default:
 		return ""
 	}

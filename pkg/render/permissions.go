@@ -18,9 +18,11 @@ import (
 // agentPermissions are what the agent needs for what it is configured to do, and no more: whoever takes over a node has them all.
 func agentPermissions(config agentconfig.Config) []client.Object {
 	nodes := []string{"get", "list", "watch"}
+	var objects []client.Object
 	if slices.ContainsFunc(config.NodePrefixSources, reports) {
-		// To report its prefix on its own Node. That it is its own, a ValidatingAdmissionPolicy sees to.
+		// To report its prefix on its own Node. RBAC cannot tell which one that is.
 		nodes = append(nodes, "patch")
+		objects = NodePolicyObjects()
 	}
 	rules := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: nodes},

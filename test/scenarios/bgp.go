@@ -7,6 +7,7 @@ package scenarios
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -177,10 +178,7 @@ func withRouter(s driver.Scenario, router router) driver.Scenario {
 			return err
 		}
 
-		// as data centres' routers do, by ports, too: one client's connections are spread
-		if err := r.host().Inside(func() error {
-			return os.WriteFile("/proc/sys/net/ipv6/fib_multipath_hash_policy", []byte("1"), 0o600)
-		}); err != nil {
+		if err := r.host().Inside(hashByPorts); err != nil {
 			return fmt.Errorf("the router's choice among several ways: %w", err)
 		}
 
@@ -200,6 +198,15 @@ func withRouter(s driver.Scenario, router router) driver.Scenario {
 	s.Checks = rackChecks(router)
 
 	return s
+}
+
+// hashByPorts makes a router choose among several ways by addresses, protocol and ports, as those of data centres do. Policy 3 is told to
+// do what policy 1 does, which looks at a hash that the sender's socket on this same machine has left on the packet.
+func hashByPorts() error {
+	return errors.Join(
+		os.WriteFile("/proc/sys/net/ipv6/fib_multipath_hash_fields", []byte("55"), 0o600), // 0x37
+		os.WriteFile("/proc/sys/net/ipv6/fib_multipath_hash_policy", []byte("3"), 0o600),
+	)
 }
 
 // bind makes a hook of a method of the rack.

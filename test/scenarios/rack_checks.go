@@ -34,7 +34,7 @@ func rackChecks(router router) []driver.Check {
 		check("the router has each node's prefix, and Services over all nodes", (*rack).checkRoutes),
 		check("a cluster IP answers outside, through every node", (*rack).checkClusterIP),
 		check("a load balancer's address keeps the client's address", (*rack).checkLoadBalancer),
-		check("a cluster IP with internalTrafficPolicy Local is told by nodes with endpoints", (*rack).checkNearClusterIP),
+		check("a cluster IP with internalTrafficPolicy Local takes no second hop", (*rack).checkNearClusterIP),
 		check("the API server answers outside at the cluster IP of kubernetes", (*rack).checkAPIServer),
 		check("an unallocated Service address does not loop", (*rack).checkUnallocated),
 		check("no NAT and no encapsulation at the router", (*rack).checkNative),
@@ -47,7 +47,7 @@ func rackChecks(router router) []driver.Check {
 
 // settle waits until the router has learnt what the checks rely on.
 func (r *rack) settle(ctx context.Context) error {
-	if err := driver.Eventually(ctx, "sessions and routes", soon, func(ctx context.Context) error {
+	if err := driver.Await(ctx, "sessions and routes", soon, func(ctx context.Context) error {
 		if _, err := r.checkSessions(ctx); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (r *rack) settle(ctx context.Context) error {
 
 // waitForRoute waits until the router has a route over so many nodes.
 func (r *rack) waitForRoute(ctx context.Context, prefix netip.Prefix, ways int) error {
-	return driver.Eventually(ctx, fmt.Sprintf("%d ways to %s at the router", ways, prefix), soon, func(ctx context.Context) error {
+	return driver.Await(ctx, fmt.Sprintf("%d ways to %s at the router", ways, prefix), soon, func(ctx context.Context) error {
 		routes, err := kernelRoutes(ctx, r.host())
 		if err == nil && len(routes[prefix]) != ways {
 			err = fmt.Errorf("it has %d: %v", len(routes[prefix]), routes[prefix])

@@ -122,7 +122,7 @@ func (r *rack) agents(ctx context.Context) (map[string]corev1.Pod, error) {
 
 // waitForAgents waits until agents run that are none of those before, and hold their sessions.
 func (r *rack) waitForAgents(ctx context.Context, before map[string]corev1.Pod) error {
-	return driver.Eventually(ctx, "new agents to be ready, with sessions", 3*time.Minute, func(ctx context.Context) error {
+	return driver.Await(ctx, "new agents to be ready, with sessions", 3*time.Minute, func(ctx context.Context) error {
 		now, err := r.agents(ctx)
 		if err != nil {
 			return err

@@ -94,19 +94,9 @@ func (r *rack) checkUnallocated(ctx context.Context) (string, error) {
 
 	const calls = 3
 
-	begin := time.Now()
+	to := netip.AddrPortFrom(address, 9)
 
-	packets, err := r.captured(func() error {
-		for n := range calls {
-			if err := r.refused(netip.AddrPortFrom(address, 80)); err != nil {
-				return fmt.Errorf("call %d of %d to %s, which no Service has: %w", n+1, calls, address, err)
-			}
-		}
-
-		return nil
-	})
-	took := time.Since(begin)
-
+	packets, err := r.captured(func() error { return r.sendDatagrams(to, calls) })
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +107,7 @@ func (r *rack) checkUnallocated(ctx context.Context) (string, error) {
 		switch {
 		case !strings.HasPrefix(p.Interface, bridgePrefix):
 			// a port of a bridge: the same packet is seen at the bridge
-		case p.Destination == address && p.Out:
+		case p.Destination == address && p.Interface != bridgePrefix+string(machine.OutsideLink) && p.Out:
 			toNodes++
 		case p.Destination == address && p.Interface != bridgePrefix+string(machine.OutsideLink):
 			back++
@@ -140,8 +130,33 @@ func (r *rack) checkUnallocated(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("no node told that %s is unreachable", address)
 	}
 
-	return fmt.Sprintf("%s: %d sent to nodes, 0 came back, refused by %s within %s", address, calls,
-		strings.Join(slices.Sorted(maps.Keys(told)), ", "), (took / calls).Round(time.Millisecond)), nil
+	begin := time.Now()
+	if err := r.refused(netip.AddrPortFrom(address, 80)); err != nil {
+		return "", fmt.Errorf("a connection to %s, which no Service has: %w", address, err)
+	}
+
+	return fmt.Sprintf("%s: %d packets to nodes, 0 back, %q said unreachable; a connection ends after %.1f s", address, toNodes,
+		slices.Sorted(maps.Keys(told)), time.Since(begin).Seconds()), nil
+}
+
+// sendDatagrams from outside.
+func (r *rack) sendDatagrams(to netip.AddrPort, count int) error {
+	return r.outside().Inside(func() error {
+		conn, err := net.ListenUDP("udp", nil)
+		if err != nil {
+			return err
+		}
+
+		defer func() { _ = conn.Close() }()
+
+		for range count {
+			if _, err := conn.WriteToUDPAddrPort([]byte("anybody?"), to); err != nil {
+				return err
+			}
+		}
+
+		return nil
+	})
 }
 
 // icmpUnreachable is the type of ICMPv6's Destination Unreachable, whatever the code.
@@ -282,4 +297,3 @@ func (r *rack) checkNative(ctx context.Context) (string, error) {
 
 	return fmt.Sprintf("%d packets captured, %d connections, each with the caller's own address", len(packets), len(want)), nil
 }
-

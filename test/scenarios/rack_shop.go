@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,37 +50,25 @@ func (r *rack) shopPods(ctx context.Context) (map[string]corev1.Pod, error) {
 	return pods, nil
 }
 
-// waitForShop waits until the shop has a ready pod on so many nodes. A shop whose pods are not spread is rolled out again: a scheduler
-// moves no pod that runs.
+// waitForShop waits until the shop has a ready pod on so many nodes, and no other that still ends.
 func (r *rack) waitForShop(ctx context.Context, nodes int) error {
 	api, err := r.API(ctx)
 	if err != nil {
 		return err
 	}
 
-	begin := time.Now()
-
-	return driver.Eventually(ctx, fmt.Sprintf("pods of the shop on %d nodes", nodes), 3*time.Minute, func(ctx context.Context) error {
-		deployment := &appsv1.Deployment{}
-		if err := api.Get(ctx, client.ObjectKey{Namespace: driver.WorkloadNamespace, Name: shop}, deployment); err != nil {
+	return driver.Await(ctx, fmt.Sprintf("pods of the shop on %d nodes", nodes), 3*time.Minute, func(ctx context.Context) error {
+		list := &corev1.PodList{}
+		if err := api.List(ctx, list, client.InNamespace(driver.WorkloadNamespace), client.MatchingLabels{"app": shop}); err != nil {
 			return err
 		}
 
 		pods, err := r.shopPods(ctx)
-		if err != nil || len(pods) == nodes {
-			return err
+		if err == nil && (len(pods) != nodes || len(list.Items) != nodes) {
+			err = fmt.Errorf("there are %d pods, ready ones are on %q", len(list.Items), slices.Sorted(maps.Keys(pods)))
 		}
 
-		if status := deployment.Status; status.ReadyReplicas == status.Replicas && time.Since(begin) > 5*time.Second {
-			begin = time.Now()
-			patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"landscape.example/again":%q}}}}}`, begin)
-
-			if err := api.Patch(ctx, deployment, client.RawPatch("application/strategic-merge-patch+json", []byte(patch))); err != nil {
-				return err
-			}
-		}
-
-		return fmt.Errorf("they are on %q", slices.Sorted(maps.Keys(pods)))
+		return err
 	})
 }
 
@@ -89,7 +76,7 @@ func (r *rack) waitForShop(ctx context.Context, nodes int) error {
 func (r *rack) shopAddress(ctx context.Context) (netip.Addr, error) {
 	var address netip.Addr
 
-	err := driver.Eventually(ctx, "an address for the load balancer of the shop", soon, func(ctx context.Context) error {
+	err := driver.Await(ctx, "an address for the load balancer of the shop", soon, func(ctx context.Context) error {
 		service, err := r.service(ctx, driver.WorkloadNamespace, shop)
 		if err != nil {
 			return err
@@ -111,13 +98,45 @@ func (r *rack) shopAddress(ctx context.Context) (netip.Addr, error) {
 	return address, err
 }
 
-// expectOwnAddress calls the shop from outside and expects its pods, all of them, to have seen the client's own address.
-func (r *rack) expectOwnAddress(ctx context.Context, address netip.Addr) (string, error) {
+// callShop calls the shop from outside until each of its pods has answered, and expects no node to send a call on to another one's pod:
+// that would pass the router. It gives the callers that the pods saw, and how the calls were spread.
+func (r *rack) callShop(ctx context.Context, address netip.Addr) (callers, servers map[string]int, err error) {
 	if err := r.waitForRoute(ctx, netip.PrefixFrom(address, address.BitLen()), r.Scenario.Nodes); err != nil {
+		return nil, nil, err
+	}
+
+	packets, err := r.captured(func() (err error) {
+		if callers, err = r.callMany(ctx, address.String(), "clientip"); err == nil {
+			servers, err = r.callMany(ctx, address.String(), "hostname")
+		}
+
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+
+	if len(servers) != r.Scenario.Nodes {
+		return nil, nil, fmt.Errorf("calls to %s were answered by %v, want a pod on every node", address, servers)
+	}
+
+	for _, p := range packets {
+		if p.SYN && p.DestinationPort == webPort {
+			return nil, nil, fmt.Errorf("a call to %s went on to a pod of another node: %s", address, p)
+		}
+	}
+
+	return callers, servers, nil
+}
+
+// checkLoadBalancer expects the shop's pods to see the address of the client outside.
+func (r *rack) checkLoadBalancer(ctx context.Context) (string, error) {
+	address, err := r.shopAddress(ctx)
+	if err != nil {
 		return "", err
 	}
 
-	callers, err := r.callMany(ctx, address.String(), "clientip")
+	callers, servers, err := r.callShop(ctx, address)
 	if err != nil {
 		return "", err
 	}
@@ -126,27 +145,11 @@ func (r *rack) expectOwnAddress(ctx context.Context, address netip.Addr) (string
 		return "", fmt.Errorf("the shop saw callers %v at %s, want the client's own address, %s, alone", callers, address, own)
 	}
 
-	servers, err := r.callMany(ctx, address.String(), "hostname")
-	if err != nil {
-		return "", err
-	}
-
-	if len(servers) != r.Scenario.Nodes {
-		return "", fmt.Errorf("calls to %s were answered by %v, want a pod on every node", address, servers)
-	}
-
-	return fmt.Sprintf("%s: %d of %d saw the client's own; by pod %s", address, manyCalls, manyCalls, spread(servers)), nil
+	return fmt.Sprintf("%s: %d of %d calls bore it; by pod %s", address, manyCalls, manyCalls, spread(servers)), nil
 }
 
-func (r *rack) checkLoadBalancer(ctx context.Context) (string, error) {
-	address, err := r.shopAddress(ctx)
-	if err != nil {
-		return "", err
-	}
-
-	return r.expectOwnAddress(ctx, address)
-}
-
+// checkNearClusterIP expects calls to end at the node that the router chose. kube-proxy puts the node's address into whatever comes to a
+// cluster IP from outside of the cluster, with any policy; only load balancers' and external addresses keep the client's.
 func (r *rack) checkNearClusterIP(ctx context.Context) (string, error) {
 	service, err := r.service(ctx, driver.WorkloadNamespace, shopNear)
 	if err != nil {
@@ -158,5 +161,14 @@ func (r *rack) checkNearClusterIP(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("cluster IP of Service %s: %w", shopNear, err)
 	}
 
-	return r.expectOwnAddress(ctx, address)
+	callers, servers, err := r.callShop(ctx, address)
+	if err != nil {
+		return "", err
+	}
+
+	if len(callers) != r.Scenario.Nodes || callers[r.OutsideAddress().String()] != 0 {
+		return "", fmt.Errorf("the shop saw callers %v at %s, want the address of every node", callers, address)
+	}
+
+	return fmt.Sprintf("%s: %d of %d calls stayed on the node, with its address; by pod %s", address, manyCalls, manyCalls, spread(servers)), nil
 }

@@ -34,7 +34,7 @@ func (c *Cluster) Diagnosis(ctx context.Context) string {
 
 	kubectl("get", "nodes", "-o", "wide")
 	kubectl("get", "pods", "-A", "-o", "wide")
-	kubectl("-n", "kube-system", "logs", "-l", "app=ipv6-agent", "--tail=15", "--prefix")
+	kubectl("-n", "kube-system", "logs", "-l", "app=ipv6-agent", "--tail=8", "--prefix")
 
 	router := c.machine.Router()
 	for _, family := range []string{"-4", "-6"} {

@@ -257,7 +257,7 @@ func (c *Cluster) ServicesRange() (netip.Prefix, error) {
 	return netip.ParsePrefix(ranges.Services[0].String())
 }
 
-// Eventually looks again and again until look returns nil. After the limit its error says what was awaited, and what was seen last.
-func Eventually(ctx context.Context, what string, limit time.Duration, look func(context.Context) error) error {
+// Await looks again and again until look returns nil. After the limit its error says what was awaited, and what was seen last.
+func Await(ctx context.Context, what string, limit time.Duration, look func(context.Context) error) error {
 	return until(ctx, waiting{what: what, limit: limit, every: 200 * time.Millisecond}, look)
 }

@@ -117,12 +117,14 @@ func Print(w io.Writer, r Report) {
 	rows = rows[:0]
 
 	for _, x := range r.Checks {
-		mark := "ok"
+		mark, found := "ok", x.Found
 		if !x.OK {
-			mark = "FAILED"
+			mark, found = "FAILED", ""
+
+			failures = append(failures, x.Title+": "+x.Found)
 		}
 
-		rows = append(rows, []string{x.Title, x.Found, mark})
+		rows = append(rows, []string{x.Title, found, mark})
 	}
 
 	if len(rows) > 0 {

@@ -34,10 +34,7 @@ func agentPermissions(config agentconfig.Config) []client.Object {
 			rbacv1.PolicyRule{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"get", "list", "watch"}},
 		)
 	}
-	objects := permissions(AgentName, agentLabels(), rules)
-	if slices.Contains(nodes, "patch") {
-		objects = append(NodePolicyObjects(), objects...)
-	}
+	objects = append(objects, permissions(AgentName, agentLabels(), rules)...)
 	if secrets := passwordSecrets(config.BGP); len(secrets) > 0 {
 		objects = append(objects, systemPermissions(AgentName, agentLabels(), []rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: secrets, Verbs: []string{"get", "list", "watch"}},
@@ -72,7 +69,9 @@ func ipamPermissions(config nodeprefix.Config, labels map[string]string) []clien
 		{APIGroups: []string{""}, Resources: []string{"nodes/status"}, Verbs: []string{"patch"}},
 		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 	}
+	journals := []string{ipamJournal}
 	if len(config.LoadBalancerPools) > 0 {
+		journals = append(journals, loadBalancerJournal)
 		rules = append(rules,
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"get", "list", "watch"}},
 			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services/status"}, Verbs: []string{"patch"}},
@@ -81,7 +80,7 @@ func ipamPermissions(config nodeprefix.Config, labels map[string]string) []clien
 	return append(permissions(IPAMName, labels, rules), systemPermissions(IPAMName, labels, []rbacv1.PolicyRule{
 		// A rule for create cannot name its object.
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{ipamJournal}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: journals, Verbs: []string{"get", "update"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{IPAMName}, Verbs: []string{"get", "update"}},
 	})...)

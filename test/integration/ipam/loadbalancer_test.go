@@ -271,6 +271,51 @@ func TestRequestedAddresses(t *testing.T) {
 	p.stop(c)
 }
 
+func TestTwoFamilies(t *testing.T) {
+	c := startServices(t)
+	dual := func(policy corev1.IPFamilyPolicy) func(*corev1.Service) {
+		return func(s *corev1.Service) { s.Spec.IPFamilyPolicy = &policy }
+	}
+	p := c.run(pools("public 2001:db8:5::/112 192.0.2.0/30", "inner fd00:5::/112"), "--leader-elect=false")
+	c.Expect(c.service("both", dual(corev1.IPFamilyPolicyRequireDualStack))).To(Succeed())
+	c.Eventually(c.addresses("both")).Should(Equal([]string{"2001:db8:5::1", "192.0.2.1"}))
+	c.Expect(c.service("asks", dual(corev1.IPFamilyPolicyRequireDualStack), asking(askAddresses, "192.0.2.2,2001:db8:5::99"))).To(Succeed())
+	c.Eventually(c.addresses("asks")).Should(Equal([]string{"2001:db8:5::99", "192.0.2.2"}), "in the order of spec.ipFamilies")
+	c.Expect(c.service("neither", dual(corev1.IPFamilyPolicyRequireDualStack))).To(Succeed())
+	c.Eventually(c.told("neither")).Should(Equal("False PoolExhausted: no free IPv4 address is left in public: all 2 are in use; " +
+		"the Service takes an address of each family or none (RequireDualStack)"))
+	c.Expect(c.service("prefers", dual(corev1.IPFamilyPolicyPreferDualStack))).To(Succeed())
+	c.Eventually(c.addresses("prefers")).Should(Equal([]string{"2001:db8:5::2"}))
+	c.Expect(c.told("prefers")()).To(Equal("True PoolExhausted: no free IPv4 address is left in public: all 2 are in use"))
+
+	c.changeService("both", func(s *corev1.Service) {
+		s.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicySingleStack)
+		s.Spec.IPFamilies, s.Spec.ClusterIPs = s.Spec.IPFamilies[:1], s.Spec.ClusterIPs[:1]
+	})
+	c.Eventually(c.addresses("both")).Should(Equal([]string{"2001:db8:5::1"}))
+	c.Eventually(func() bool { return len(c.addresses("neither")())+len(c.addresses("prefers")()) == 3 }).Should(BeTrue(), "one of them got what became free")
+	p.stop(c)
+}
+
+func TestMetricsOfLoadBalancers(t *testing.T) {
+	c := startServices(t)
+	metrics := freeAddress(t)
+	p := c.run(pools("public 2001:db8:5::/126"), "--metrics-bind-address", metrics, "--leader-elect=false")
+	for _, name := range []string{"a", "b", "c", "d"} {
+		c.Expect(c.service(name)).To(Succeed())
+	}
+	c.allHold(3)
+	c.Eventually(func() (string, error) { return get("http://" + metrics + "/metrics") }).Should(SatisfyAll(
+		ContainSubstring(`ipv6_load_balancer_addresses{family="IPv6",pool="public",state="used"} 3`),
+		ContainSubstring(`ipv6_load_balancer_addresses{family="IPv6",pool="public",state="free"} 0`),
+		ContainSubstring(`ipv6_load_balancer_services{reason="Allocated"} 3`),
+		ContainSubstring(`ipv6_load_balancer_services{reason="PoolExhausted"} 1`),
+		ContainSubstring(`ipv6_load_balancer_problems_total{reason="PoolExhausted"} 1`),
+		ContainSubstring(`ipv6_load_balancer_allocation_seconds_count 3`),
+	))
+	p.stop(c)
+}
+
 func TestOtherClassesAreLeftAlone(t *testing.T) {
 	c := startServices(t)
 	withClass := func(class string) func(*corev1.Service) {

@@ -21,15 +21,13 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/render"
 )
 
-// TestLeastPrivilege runs the program as the ServiceAccount that it has in a shoot, with the permissions that the extension renders, through
-// everything that it does.
-func TestLeastPrivilege(t *testing.T) {
-	c := start(t)
-	r := v6(66, 70)
+// restricted is the kubeconfig of the program's ServiceAccount, with the permissions that the extension renders for the configuration.
+func (c *cluster) restricted(t *testing.T, config nodeprefix.Config) string {
+	t.Helper()
 	out, err := render.Objects(render.Input{
 		Namespace: "shoot--garden--demo", AgentImage: "agent:v1", IPAMImage: "ipam:v1",
 		Agent:        agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 66},
-		NodePrefixes: config(r), Replicas: 1, GenericTokenKubeconfig: "generic", AccessSecret: "shoot-access-ipv6-ipam-controller",
+		NodePrefixes: config, Replicas: 1, GenericTokenKubeconfig: "generic", AccessSecret: "shoot-access-ipv6-ipam-controller",
 	})
 	c.Expect(err).NotTo(HaveOccurred())
 	rendered := 0
@@ -45,6 +43,15 @@ func TestLeastPrivilege(t *testing.T) {
 	_, kubeconfig := c.AddUser(t, "system:serviceaccount:kube-system:ipv6-ipam-controller", "system:serviceaccounts", "system:authenticated")
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	c.Expect(os.WriteFile(file, kubeconfig, 0o600)).To(Succeed())
+	return file
+}
+
+// TestLeastPrivilege runs the program as the ServiceAccount that it has in a shoot, with the permissions that the extension renders, through
+// everything that it does.
+func TestLeastPrivilege(t *testing.T) {
+	c := start(t)
+	r := v6(66, 70)
+	file := c.restricted(t, config(r))
 
 	p := c.runAs(file, config(r), "--quarantine", "2s")
 	for _, name := range []string{"node-a", "node-b", "node-c"} {
@@ -65,4 +72,22 @@ func TestLeastPrivilege(t *testing.T) {
 	var lease metav1.PartialObjectMetadata
 	lease.SetGroupVersionKind(coordinationv1.SchemeGroupVersion.WithKind("Lease"))
 	c.Expect(c.Client.Get(context.Background(), client.ObjectKey{Namespace: "kube-system", Name: "ipv6-ipam-controller"}, &lease)).To(Succeed())
+}
+
+// TestLeastPrivilegeForServices is TestLeastPrivilege for Services, of which the program may read nothing if there are no pools.
+func TestLeastPrivilegeForServices(t *testing.T) {
+	c := startServices(t)
+	conf := pools("public 2001:db8:5::/127")
+	p := c.runAs(c.restricted(t, conf), conf)
+	for _, name := range []string{"a", "b"} {
+		c.Expect(c.service(name)).To(Succeed())
+		c.Eventually(c.addresses(name)).Should(HaveLen(1))
+	}
+	c.Expect(c.service("late")).To(Succeed())
+	c.Eventually(c.told("late")).Should(HavePrefix("False PoolExhausted"))
+	c.Eventually(c.serviceEvents("late")).Should(HaveLen(1))
+	c.removeService("a")
+	c.Eventually(c.told("late")).Should(Equal("True Allocated: "))
+	p.stop(c)
+	c.Expect(p.text()).NotTo(ContainSubstring("forbidden"))
 }

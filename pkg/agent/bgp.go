@@ -31,8 +31,8 @@ const (
 	// patience with an API server that does not list the Services. A restarted speaker that announced without them would have routers
 	// delete those routes that they keep; one that waits for too long loses the node's own, too.
 	patience = 30 * time.Second
-	// convergingResync is how often the speaker is asked whether its peers have told all: nothing says when.
-	convergingResync = 200 * time.Millisecond
+	// convergingResync is how often the speaker is asked whether its peers have told all: not every peer says so.
+	convergingResync = time.Second
 	// sessionDownAfter is how long a session may be away before people are told.
 	sessionDownAfter = time.Minute
 	// goodbye is the time to withdraw in when the agent stops.

@@ -186,7 +186,7 @@ func TestImportedRoutesReachTheKernel(t *testing.T) {
 	b.reconcile(t.Context())
 	b.reconcile(t.Context())
 	g.Expect(b.kernel.Dump()).To(Equal(before), "the peer has told nothing yet")
-	g.Expect(b.router.next(time.Hour)).To(Equal(200 * time.Millisecond))
+	g.Expect(b.router.next(time.Hour)).To(Equal(time.Second))
 	b.speaker.Session("2001:db8::1", bgp.Session{State: bgp.Established, Since: time.Now(), Told: true})
 	b.reconcile(t.Context())
 	b.reconcile(t.Context())

@@ -52,7 +52,7 @@ func startCluster(t testing.TB) {
 			cluster.err = fmt.Errorf("build the agent: %w\n%s", err, out)
 			return
 		}
-		cluster.env, cluster.err = envtest.New()
+		cluster.env, cluster.err = envtest.New(envtest.WithServiceRange("2001:db8:100::/112"))
 	})
 	if cluster.err != nil {
 		t.Fatal(cluster.err)
@@ -74,8 +74,29 @@ type agent struct {
 	name   string
 	dir    string
 	client kubernetes.Interface
-	cmd    *exec.Cmd
-	done   chan error
+	// ctx outlives the test's own, for its cleaning up.
+	ctx  context.Context
+	log  *os.File
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// cleanup after the test.
+func (a *agent) cleanup(f func(*agent) error) {
+	a.t.Cleanup(func() {
+		if err := f(a); err != nil {
+			a.t.Error(err)
+		}
+	})
+}
+
+// logged is what all runs of the agent have said.
+func (a *agent) logged() string {
+	out, err := os.ReadFile(a.log.Name())
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return string(out)
 }
 
 // newAgent makes the Node and the agent's files. The agent is not started.
@@ -86,7 +107,16 @@ func newAgent(t testing.TB, s *space, cfg agentconfig.Config, addresses, podCIDR
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &agent{t: t, space: s, name: s.name, dir: t.TempDir(), client: client}
+	a := &agent{t: t, space: s, name: s.name, dir: t.TempDir(), client: client, ctx: context.WithoutCancel(t.Context())}
+	if a.log, err = os.Create(filepath.Join(a.dir, "log")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(a.logged())
+		}
+		_ = a.log.Close()
+	})
 	a.proxy()
 	a.configure(cfg)
 	a.write("kubeconfig", cluster.env.Kubeconfig)
@@ -105,11 +135,7 @@ func newAgent(t testing.TB, s *space, cfg agentconfig.Config, addresses, podCIDR
 	if node, err = client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := client.CoreV1().Nodes().Delete(context.Background(), a.name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
+	a.cleanup(func(a *agent) error { return client.CoreV1().Nodes().Delete(a.ctx, a.name, metav1.DeleteOptions{}) })
 	for _, address := range addresses {
 		node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: address})
 	}
@@ -149,7 +175,7 @@ func (a *agent) proxy() {
 				if err != nil {
 					return
 				}
-				defer to.Close()                        //nolint:errcheck // whatever it was, it is over
+				defer to.Close()                         //nolint:errcheck // whatever it was, it is over
 				go func() { _, _ = io.Copy(to, from) }() // ends with the agent, or when both are closed
 				_, _ = io.Copy(from, to)
 			}()
@@ -178,7 +204,7 @@ func (a *agent) start() {
 	a.cmd = exec.Command(cluster.program, //nolint:gosec // the tests' own program
 		"--config", at("agent.json"), "--node-name", a.name, "--kubeconfig", at("kubeconfig"), "--state-dir", at("state"), "--socket", at("cni.sock"),
 		"--cni-bin-dir", at("bin"), "--cni-conf-dir", at("net.d"), "--plugin-dir", at("plugins"), "--http-address", "[::1]:10301")
-	a.cmd.Stdout, a.cmd.Stderr = testWriter{a.t, a.name}, testWriter{a.t, a.name}
+	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
 	if err := a.space.within(a.cmd.Start); err != nil {
 		a.t.Fatal(err)
 	}

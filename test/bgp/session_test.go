@@ -114,6 +114,7 @@ func TestChangedIsOfOthers(t *testing.T) {
 		l.Expect(err).NotTo(HaveOccurred())
 		return a.Changed
 	}
+	l.Eventually(func() bool { return l.speaker.status().Sessions[0].Told }).WithTimeout(soon).Should(BeTrue())
 	l.Eventually(changed).WithTimeout(soon).Should(BeFalse())
 	l.speaker.apply(desired(peer, "2001:db8:2::/80"))
 	l.Consistently(changed).WithTimeout(time.Second).Should(BeFalse())

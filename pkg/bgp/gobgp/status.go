@@ -26,6 +26,8 @@ func (s *Speaker) watch(ctx context.Context) error {
 		Peer: &api.WatchEventRequest_Peer{},
 		Table: &api.WatchEventRequest_Table{Filters: []*api.WatchEventRequest_Table_Filter{
 			{Type: api.WatchEventRequest_Table_Filter_BEST},
+			{Type: api.WatchEventRequest_Table_Filter_POST_POLICY}, // one that is as good as the best
+			{Type: api.WatchEventRequest_Table_Filter_EOR},
 		}},
 	}, func(event *api.WatchEventResponse) {
 		if peer := event.GetPeer(); peer != nil && peer.Type == api.WatchEventResponse_PeerEvent_STATE && peer.Peer.State.AdminState == api.PeerState_PFX_CT {

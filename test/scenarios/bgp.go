@@ -54,7 +54,7 @@ type router interface {
 type session struct {
 	// Peer is the node's address on the link.
 	Peer netip.Addr
-	// Interface of the router, if the peer's address is one of the link.
+	// Interface of the router, if the peer is known by that alone.
 	Interface string
 	// Prefixes that the node told.
 	Prefixes int

@@ -10,9 +10,14 @@ import "github.com/gardener/gardener-extension-networking-ipv6/test/landscape/dr
 // every machine, nothing else. Pods and Services have public addresses.
 func Packet() driver.Scenario {
 	return withRouter(driver.Scenario{
-		Name:  "packet",
-		Title: "bare metal, a public /56; nodes tell BIRD, the top-of-rack router, their pods and the Services",
-		Networking: `
+		Name:       "packet",
+		Title:      "bare metal, a public /56; nodes tell BIRD, the top-of-rack router, their pods and the Services",
+		Networking: rackNetworking,
+	}, bird{})
+}
+
+// rackNetworking is what the owner of a cluster in a rack writes.
+const rackNetworking = `
 type: ipv6
 ipFamilies: [IPv6]
 nodes: v6global/56+prefix/64
@@ -34,6 +39,4 @@ providerConfig:
     pools:
     - name: public
       prefixes: ["2001:db8:5::/112"]
-`,
-	}, bird{})
-}
+`

@@ -86,7 +86,7 @@ func (r *rack) waitForRoute(ctx context.Context, prefix netip.Prefix, ways int) 
 // holder names the node that an address, or an interface of the router, leads to.
 func holder(nodes []node, address netip.Addr, device string) string {
 	for _, n := range nodes {
-		if n.address == address || address.IsLinkLocalUnicast() && device == bridgeOf(n.name) {
+		if n.address == address || device == bridgeOf(n.name) {
 			return n.name
 		}
 	}

@@ -23,6 +23,10 @@ type hop struct {
 
 // String is as ip(8) writes it, without the interface where the address says enough.
 func (h hop) String() string {
+	if !h.Gateway.IsValid() {
+		return "unnumbered on " + h.Interface
+	}
+
 	if h.Gateway.IsLinkLocalUnicast() {
 		return h.Gateway.String() + "%" + h.Interface
 	}

@@ -10,5 +10,5 @@ import "github.com/gardener/gardener-extension-networking-ipv6/test/landscape/dr
 
 // All scenarios beside the demo's, in the order in which they are tested.
 func All() []driver.Scenario {
-	return []driver.Scenario{Packet(), Gardener(), GardenerAWS(), Calico(), Talos()}
+	return []driver.Scenario{Packet(), FRR(), Gardener(), GardenerAWS(), Calico(), Talos()}
 }

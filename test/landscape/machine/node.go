@@ -108,6 +108,10 @@ func (n *Node) Up() bool {
 
 // PowerOff is a power cut: every process of the node ends at once, its disk and its place on the link stay.
 func (n *Node) PowerOff(ctx context.Context) error {
+	// first: the kernel would end the connections of processes that are killed, and tell the other ends
+	if err := n.l.unplug(n.Name); err != nil {
+		return fmt.Errorf("power cut of node %s: %w", n.Name, err)
+	}
 	if pid, alive := readPIDFile(n.pidFile("init")); alive {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}

@@ -24,6 +24,9 @@ import (
 
 var yamlBlock = regexp.MustCompile("(?ms)^( *)```yaml\n(.*?)^ *```")
 
+// networkConfig matches a part of a NetworkConfig that begins with one of its fields.
+var networkConfig = regexp.MustCompile("^(ranges|nodePrefix|routing|encapsulation|loadBalancer|podSupernet|mtu):")
+
 // What the documentation tells operators and owners to write is valid: whole documents, and the part of a configuration that begins
 // with its backends.
 func TestDocumentedConfigurations(t *testing.T) {
@@ -47,7 +50,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 				case strings.HasPrefix(block, "backends:"):
 					block = whole + home + block
 				case strings.HasPrefix(block, whole):
-				case strings.HasPrefix(block, "apiVersion: ipv6.networking.extensions.gardener.cloud/"):
+				case strings.HasPrefix(block, "apiVersion: ipv6.networking.extensions.gardener.cloud/"), networkConfig.MatchString(block):
 					config, err := helper.DecodeNetworkConfig(&runtime.RawExtension{Raw: []byte(block)})
 					g.Expect(err).NotTo(HaveOccurred(), block)
 					g.Expect(ipv6validation.ValidateNetworkConfig(config, field.NewPath("providerConfig"))).To(BeEmpty(), block)

@@ -40,6 +40,7 @@ import (
 	ipv6validation "github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/validation"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/planview"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/shootplan"
 )
@@ -164,6 +165,56 @@ func TestShoots(t *testing.T) {
 			"fixed nodes-IPv6: 2001:db8:a000::/56",
 			"fixed services-IPv6: 2001:db8:a000:100::/112",
 			"pods IPv6: /84, child -1 of the node's /80 out of nodes",
+			"routing: Routed: the infrastructure routes each node's prefix to its node",
+		},
+		"30-shoot-bgp.yaml": {
+			"families: IPv6",
+			"reserve nodes-IPv6: Global /56, publish /56",
+			"reserve services-IPv6: Global /112, publish /112",
+			"pods IPv6: /80, child -1 of the node's /64 out of nodes",
+			"routing: BGP: AS 64512, 2001:db8:f:a::1 (AS 65001) on topology.kubernetes.io/zone=rack-a, 2001:db8:f:b::1 (AS 65002) on topology.kubernetes.io/zone=rack-b, graceful restart within 120s",
+			"announced: each node's prefix, the services range, load balancers' addresses",
+			"load balancers: public: 2001:db8:5::/112",
+		},
+		"30-shoot-aws.yaml": {
+			"families: IPv6",
+			"reserve nodes-IPv6: Global /64, publish /64",
+			"reserve services-IPv6: Global /112, publish /112",
+			"pods IPv6: /84, child 13 of the node's /80 out of nodes",
+			"routing: Routed: the infrastructure routes each node's prefix to its node",
+			"node prefix: Metadata (aws) for all nodes, if the infrastructure reports their range; else Pool",
+		},
+		"30-shoot-gcp.yaml": {
+			"families: IPv6",
+			"reserve nodes-IPv6: Global /64, publish /64",
+			"reserve services-IPv6: Global /112, publish /112",
+			"pods IPv6: /100, child 13 of the node's /96 out of nodes",
+			"routing: Routed: the infrastructure routes each node's prefix to its node",
+			"node prefix: Metadata (gcp) for all nodes",
+		},
+		"30-shoot-several-clouds.yaml": {
+			"families: IPv6 IPv4",
+			"fixed pods-IPv4: 100.96.0.0/11",
+			"fixed services-IPv4: 100.64.0.0/13",
+			"reserve services-IPv6: Private /112, publish /112",
+			"pods IPv6: /112, child -1 of the node's /96 out of nodes",
+			"pods IPv4: /24, child 0 of the node's /24 out of pods",
+			"routing: Routed: the infrastructure routes each node's prefix to its node",
+			"node prefix: Metadata (hetzner) for example.com/cloud=hetzner",
+			"node prefix: DHCPv6PD (eth1) for example.com/cloud=office",
+			"node prefix: Interface for example.com/cloud=colocation",
+			"node prefix: Custom for all other nodes",
+		},
+		"30-shoot-vxlan.yaml": {
+			"families: IPv4 IPv6",
+			"fixed nodes-IPv4: 10.250.0.0/16",
+			"fixed pods-IPv4: 100.96.0.0/11",
+			"fixed services-IPv4: 100.64.0.0/13",
+			"reserve pods-IPv6: Private /48, publish /48",
+			"reserve services-IPv6: Private /112, publish /112",
+			"pods IPv4: /24, child 0 of the node's /24 out of pods",
+			"pods IPv6: /64, child 0 of the node's /64 out of pods",
+			"encapsulation: CrossSubnet: packets to nodes behind a router, and of families that nodes lack, VXLAN 4096 at port 4789",
 		},
 	}
 	files, err := filepath.Glob("30-shoot-*.yaml")
@@ -183,8 +234,14 @@ func TestShoots(t *testing.T) {
 
 			planned, err := shootplan.Build(shoot, nil, nil)
 			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(summary(planned)).To(Equal(want))
-			g.Expect(planned.Warnings).To(BeEmpty())
+			around := ipv6validation.Surroundings{Plan: planned, ProviderType: shoot.Spec.Provider.Type}
+			g.Expect(ipv6validation.ValidatePlanned(config, around, field.NewPath("spec", "networking", "providerConfig"))).To(BeEmpty())
+
+			view, err := planview.Of(planned, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			view.Travel(config, planned, shoot.Spec.Provider.Type)
+			g.Expect(append(summary(planned), travel(*view.Network)...)).To(Equal(want))
+			g.Expect(view.Warnings).To(BeEmpty())
 		})
 	}
 	NewWithT(t).Expect(files).To(HaveLen(len(wants)))
@@ -207,6 +264,26 @@ func summary(p plan.Plan) []string {
 	}
 	for _, r := range p.NodeRanges {
 		lines = append(lines, fmt.Sprintf("pods %s: /%d, child %d of the node's /%d out of %s", r.Family, r.PodBits, r.Child, r.NodeBits, r.From))
+	}
+	return lines
+}
+
+// travel tells what is not as it usually is, a line a fact.
+func travel(n planview.Network) []string {
+	var lines []string
+	add := func(what, text, usual string) {
+		if text != usual {
+			lines = append(lines, what+": "+text)
+		}
+	}
+	add("routing", n.Routing, "Direct: the nodes share a link")
+	add("announced", n.Advertised, "")
+	add("encapsulation", n.Encapsulation, "Never: packets travel as they are")
+	for _, text := range n.NodePrefixes {
+		add("node prefix", text, "Pool for all nodes")
+	}
+	for _, text := range n.LoadBalancers {
+		add("load balancers", text, "")
 	}
 	return lines
 }

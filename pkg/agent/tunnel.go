@@ -152,8 +152,11 @@ func guarded(cfg agentconfig.Config, peers []Node) *dataplane.Guarded {
 // guard comes before the tunnels. While it fails no new pod starts, so that a node whose tunnels nothing guards has nobody to protect; what
 // an earlier agent put into the kernel still guards pods that run.
 func (a *Agent) guard(ctx context.Context, d Decision) []Problem {
-	if d.Keep || a.Guard == nil || d.Guarded == nil && a.unguarded {
+	if d.Keep || d.Guarded == nil && (a.unguarded || a.Guard == nil) {
 		return nil
+	}
+	if a.Guard == nil {
+		return []Problem{{Reason: ReasonGuard, Message: "the agent was built with nothing that guards tunnels", Blocking: true}}
 	}
 	if err := a.Guard.Guard(ctx, d.Guarded); err != nil {
 		return []Problem{{Reason: ReasonGuard, Message: err.Error(), Blocking: d.Guarded != nil}}

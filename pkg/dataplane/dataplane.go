@@ -178,6 +178,11 @@ func (e *ApplyError) Err() error {
 	return e
 }
 
+// Tunnel says whether the tunnel of that name is among what failed.
+func (e *ApplyError) Tunnel(name string) bool {
+	return slices.ContainsFunc(e.Tunnels, func(t *TunnelError) bool { return t.Name == name })
+}
+
 // Error implements error.
 func (e *ApplyError) Error() string {
 	var lines []string

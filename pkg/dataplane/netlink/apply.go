@@ -71,7 +71,9 @@ func applyRoutes(action string, todo []dataplane.Route, do func(dataplane.Route,
 			err = do(r, kr)
 		}
 		if err != nil {
-			failed.Routes = append(failed.Routes, &dataplane.RouteError{Action: action, Route: r, Err: err})
+			if !failed.Tunnel(r.Device) { // which says it all
+				failed.Routes = append(failed.Routes, &dataplane.RouteError{Action: action, Route: r, Err: err})
+			}
 			continue
 		}
 		done = append(done, r)

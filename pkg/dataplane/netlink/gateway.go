@@ -81,7 +81,9 @@ func (k *Kernel) Connected(context.Context) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	names := map[int]string{}
 	for _, f := range []int{nl.FAMILY_V6, nl.FAMILY_V4} {
-		found, err := dump(func() ([]nl.Route, error) { return nl.RouteListFiltered(f, &nl.Route{Table: unix.RT_TABLE_MAIN}, nl.RT_FILTER_TABLE) })
+		found, err := dump(func() ([]nl.Route, error) {
+			return nl.RouteListFiltered(f, &nl.Route{Table: unix.RT_TABLE_MAIN}, nl.RT_FILTER_TABLE)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("list routes: %w", err)
 		}

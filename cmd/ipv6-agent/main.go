@@ -29,6 +29,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp/gobgp"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/fastpath"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/netlink"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/nft"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip/disk"
@@ -37,7 +38,7 @@ import (
 // flags of the command line.
 type flags struct {
 	config, nodeName, kubeconfig, stateDir, addressDir string
-	options                                agent.Options
+	options                                            agent.Options
 }
 
 func main() {
@@ -115,6 +116,16 @@ func run(ctx context.Context, f flags) error {
 	o.Config, o.Nodes, o.Recorder, o.Log, o.Store = *cfg, nodes, events, log, store
 	o.Wirer, o.Host, o.Masquerader, o.Guard, o.BGP = kernel, kernel, nft.New(), nft.NewGuard(), speaks
 	o.Reporter = reporter(f, cfg, client, kernel, events, log)
+	if cfg.FastPath {
+		fast, err := fastpath.New()
+		if err != nil { // every packet goes the ordinary way
+			log.Warn(err.Error(), "reason", agent.ReasonFastPath)
+			events.Warn(agent.ReasonFastPath, err.Error())
+		} else {
+			defer fast.Close() //nolint:errcheck // the process ends
+			o.FastPath = fast
+		}
+	}
 	a, err := agent.New(ctx, o)
 	if err != nil {
 		return err

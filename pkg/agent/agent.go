@@ -39,7 +39,7 @@ type Recorder interface {
 	Warn(reason, message string)
 }
 
-// Options are what the agent works with. All but Masquerader, Guard, BGP and Reporter are needed.
+// Options are what the agent works with. All but Masquerader, Guard, FastPath, BGP and Reporter are needed.
 type Options struct {
 	Config      agentconfig.Config
 	Nodes       Nodes
@@ -48,6 +48,7 @@ type Options struct {
 	Host        dataplane.Host
 	Masquerader dataplane.Masquerader
 	Guard       dataplane.Guard
+	FastPath    dataplane.FastPath
 	Store       podip.Store
 	// BGP is there with routing mode BGP.
 	BGP *BGP
@@ -95,7 +96,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	if err := a.recover(ctx); err != nil {
 		return nil, err
 	}
-	a.handler = newHandler(a.addrs, o.Wirer, a.metrics)
+	a.handler = newHandler(a.addrs, o.Wirer, o.FastPath, a.metrics)
 	a.metrics.registry.MustRegister(addresses{a.addrs})
 	a.metrics.registry.MustRegister(a.Reporter.collectors()...)
 	if a.router != nil {
@@ -201,7 +202,7 @@ func (a *Agent) reconcile(ctx context.Context) {
 	if blocked || !tell { // blocked: packets that came would not be forwarded
 		told = nil
 	}
-	problems = slices.Concat(problems, a.router.speak(ctx, told), a.setRanges(d), a.look(ctx))
+	problems = slices.Concat(problems, a.router.speak(ctx, told), a.setRanges(d), a.look(ctx), a.quicken(facts.Uplink.Name))
 	a.conclude(problems, d.MTU, len(d.State.Routes))
 }
 

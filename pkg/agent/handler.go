@@ -27,6 +27,7 @@ const wiring = 8
 type handler struct {
 	addrs   *podip.Allocator
 	wirer   dataplane.Wirer
+	fast    dataplane.FastPath // nil if there is none
 	metrics *metrics
 	slots   chan struct{}
 	keys    keyed
@@ -36,8 +37,8 @@ type handler struct {
 	mtu      int
 }
 
-func newHandler(addrs *podip.Allocator, w dataplane.Wirer, m *metrics) *handler {
-	return &handler{addrs: addrs, wirer: w, metrics: m, slots: make(chan struct{}, wiring), notReady: "the agent is starting"}
+func newHandler(addrs *podip.Allocator, w dataplane.Wirer, fast dataplane.FastPath, m *metrics) *handler {
+	return &handler{addrs: addrs, wirer: w, fast: fast, metrics: m, slots: make(chan struct{}, wiring), notReady: "the agent is starting"}
 }
 
 // setReady says whether pods can be wired, and with which MTU; why is empty if they can.
@@ -109,6 +110,7 @@ func (h *handler) add(ctx context.Context, key podip.Key, req cnirpc.Request, ne
 		}
 		return nil, err
 	}
+	h.quickenSoon(key)
 	return resultOf(w), nil
 }
 
@@ -123,7 +125,11 @@ func fromAllocator(err error) error {
 
 // remove takes the wire away, then the record: never the other way, as the address would be free while it is in use.
 func (h *handler) remove(ctx context.Context, key podip.Key) error {
-	if err := h.wirer.Unwire(ctx, dataplane.HostInterface(key.String())); err != nil {
+	err := h.slow(key)
+	if err == nil {
+		err = h.wirer.Unwire(ctx, dataplane.HostInterface(key.String()))
+	}
+	if err != nil {
 		return &cnirpc.Error{Code: cnirpc.CodeIO, Msg: "the pod's wire could not be removed", Details: err.Error()}
 	}
 	if err := h.addrs.Release(ctx, key); err != nil {
@@ -185,6 +191,9 @@ func (h *handler) sweep(ctx context.Context) (released int, err error) {
 			continue
 		}
 		exists, err := h.wirer.Exists(ctx, dataplane.HostInterface(r.String()))
+		if err == nil && !exists {
+			err = h.slow(r.Key)
+		}
 		if err == nil && !exists {
 			if err = h.addrs.Release(ctx, r.Key); err == nil {
 				released++

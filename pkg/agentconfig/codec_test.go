@@ -49,6 +49,7 @@ func fullConfig() agentconfig.Config {
 			Advertise: agentconfig.Advertise{NodePrefixes: true, ServiceRange: true, ClusterIPs: true, LoadBalancerIPs: true, ExternalIPs: true},
 		},
 		LoadBalancerCIDRs: []string{"2001:db8:5::/112"},
+		FastPath:          true,
 	}
 }
 

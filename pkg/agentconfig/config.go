@@ -51,6 +51,8 @@ type Config struct {
 	BGP *BGPConfig `json:"bgp,omitempty"`
 	// LoadBalancerCIDRs hold the LoadBalancer and external addresses that may be announced.
 	LoadBalancerCIDRs []string `json:"loadBalancerCIDRs,omitempty"`
+	// FastPath takes established connections of IPv6 pods past the node's stack, where the kernel can.
+	FastPath bool `json:"fastPath,omitempty"`
 }
 
 // PrefixSource is where a node's own prefix comes from.

@@ -27,6 +27,7 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agent"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/fastpath"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/netlink"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/nft"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip/disk"
@@ -60,11 +61,17 @@ func runAgent(path string) error {
 		return err
 	}
 	kernel := netlink.New()
-	a, err := agent.New(ctx, agent.Options{
+	o := agent.Options{
 		Config: f.Config, Nodes: nodes, Recorder: stderr{}, Wirer: kernel, Host: kernel, Masquerader: nft.New(), Guard: nft.NewGuard(), Store: store,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Socket: f.path("cni.sock"), CNIBinDir: f.path("bin"), CNIConfDir: f.path("net.d"),
 		PluginDir: f.path("plugins"), HTTPAddress: "[::1]:10301", Resync: f.Resync,
-	})
+	}
+	if f.Config.FastPath {
+		if o.FastPath, err = fastpath.New(); err != nil {
+			return err
+		}
+	}
+	a, err := agent.New(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -191,7 +191,8 @@ func prefixes(cfg agentconfig.Config, n *Node) []netip.Prefix {
 	return out
 }
 
-// peer makes the way to another node: through a tunnel, or its address of the family, which must be on the link.
+// peer makes the way to another node: through a tunnel, or its address of the family, which must be on the link. With encapsulation that is
+// so in every routing mode, which then is about packets from outside.
 func (d *Decision) peer(cfg agentconfig.Config, p Node, own *Node, facts Facts, through *tunnels) []dataplane.Peer {
 	var out []dataplane.Peer
 	for i, prefix := range prefixes(cfg, &p) {
@@ -203,9 +204,6 @@ func (d *Decision) peer(cfg agentconfig.Config, p Node, own *Node, facts Facts, 
 			if problem := through.add(p, prefix, p.PodCIDRs[i]); problem != "" {
 				d.problem(ReasonTunnel, false, "%s", problem)
 			}
-			continue
-		}
-		if cfg.RoutingMode != agentconfig.Direct {
 			continue
 		}
 		i := slices.IndexFunc(p.Addrs, func(a netip.Addr) bool { return a.Is4() == prefix.Addr().Is4() })

@@ -113,9 +113,10 @@ v6vxlan4 from 10.0.0.1 [2001:db8:0:1::d000:0/128 10.96.1.0/32]
 10.96.2.0/24 by eth0 to 10.0.0.2
 2001:db8:0:2::/96 by v6vxlan4 to 10.0.0.2
 `},
-		{"across subnets, and the infrastructure routes to neighbours", routed, four, []Node{dualNode(2, "10.0.0.2"), dualNode(3, "10.0.1.3")}, 1500, `
+		{"across subnets, and the infrastructure routes from outside", routed, four, []Node{dualNode(2, "10.0.0.2"), dualNode(3, "10.0.1.3")}, 1500, `
 mtu 1450
 v6vxlan4 from 10.0.0.1 [2001:db8:0:1::d000:0/128 10.96.1.0/32]
+10.96.2.0/24 by eth0 to 10.0.0.2
 10.96.3.0/24 by v6vxlan4 to 10.0.1.3
 2001:db8:0:2::/96 by v6vxlan4 to 10.0.0.2
 2001:db8:0:3::/96 by v6vxlan4 to 10.0.1.3

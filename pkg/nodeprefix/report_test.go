@@ -5,6 +5,7 @@
 package nodeprefix_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -287,4 +288,61 @@ func TestReportIsNoBook(t *testing.T) {
 	g.Expect(message).To(HavePrefix("the node has no prefix to report:  [31mä ä"))
 	b.Set(reporting("a", strings.Repeat("x,\n", 10000)), one)
 	g.Expect(len(b.For("a").Message)).To(BeNumerically("<", 500))
+}
+
+func TestValidateSources(t *testing.T) {
+	source := func(o nodeprefix.Origin, at string) nodeprefix.Source {
+		s := nodeprefix.Source{Origin: o}
+		if at != "" {
+			s.MatchLabels = map[string]string{"at": at}
+		}
+		return s
+	}
+	sources := func(ss ...nodeprefix.Source) func(*nodeprefix.Config) {
+		return func(c *nodeprefix.Config) { c.Sources, c.Ranges[0].Pool = ss, netip.Prefix{} }
+	}
+	of := func(f func(*nodeprefix.Range)) func(*nodeprefix.Config) {
+		return func(c *nodeprefix.Config) { f(&c.Ranges[0]) }
+	}
+	for _, tc := range []struct {
+		name    string
+		change  func(*nodeprefix.Config)
+		message string
+	}{
+		{"no pool, and nobody needs it", sources(source(nodeprefix.FromNode, "a"), source(nodeprefix.FromElsewhere, "")), ""},
+		{"no pool, and what comes after the source of every node never counts", sources(source(nodeprefix.FromNode, ""), source(nodeprefix.FromPool, "a")), ""},
+		{"no pool, but some nodes are of none", sources(source(nodeprefix.FromNode, "a")), "ranges[0].pool: missing, and the nodes that no source matches get their prefixes from it"},
+		{"no pool, but a source", sources(source(nodeprefix.FromPool, "a"), source(nodeprefix.FromNode, "")), "ranges[0].pool: missing, and the nodes of sources[0] get their prefixes from it"},
+		{"no IPv4 pool", func(c *nodeprefix.Config) { c.Ranges[1].Pool = netip.Prefix{} }, "ranges[1].pool: missing, and the nodes of sources[0] get their prefixes from it"},
+		{"no IPv4 pool for those that bring IPv6", func(c *nodeprefix.Config) {
+			c.Ranges[1].Pool, c.Sources = netip.Prefix{}, []nodeprefix.Source{source(nodeprefix.FromNode, "")}
+		}, "ranges[1].pool: missing, and the nodes of sources[0] get their prefixes from it"},
+		{"no length without a pool", func(c *nodeprefix.Config) {
+			sources(source(nodeprefix.FromNode, ""))(c)
+			c.Ranges[0].NodeBits = 0
+		}, "ranges[0].nodeBits: 0 is not between 1 and 128"},
+		{"no origin", sources(source("node", "")), `sources[0].origin: "node" is none of Pool, Node and Elsewhere`},
+		{"no IPv6", func(c *nodeprefix.Config) { c.Ranges = c.Ranges[1:] }, "sources[2].origin: nodes report IPv6 prefixes, and no range is IPv6"},
+		{"within: IPv4", of(func(r *nodeprefix.Range) { r.Within = prefixes("10.0.0.0/8") }), "ranges[0].within[0]: 10.0.0.0/8 is not IPv6"},
+		{"within: host bits", of(func(r *nodeprefix.Range) { r.Within = prefixes("2001:db8::1/48") }), "ranges[0].within[0]: 2001:db8::1/48 has host bits set, write 2001:db8::/48"},
+		{"within: too small", of(func(r *nodeprefix.Range) { r.Within = prefixes("2001:db8::/96") }), "ranges[0].within[0]: 2001:db8::/96 holds no /80, which every node is to have"},
+		{"scope", of(func(r *nodeprefix.Range) { r.Scope = "global" }), `ranges[0].scope: "global" is neither Global nor UniqueLocal`},
+		{"scope of IPv4", func(c *nodeprefix.Config) { c.Ranges[1].Scope = "Global" }, "ranges[1].within and scope are for the IPv6 prefixes that nodes report, not for IPv4"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := NewWithT(t)
+			c := brought(tc.change)
+			if tc.message != "" {
+				g.Expect(c.Validate()).To(MatchError(ContainSubstring(tc.message)))
+				return
+			}
+			data, err := nodeprefix.Encode(c)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(nodeprefix.Decode(data)).To(Equal(c))
+			b := nodeprefix.NewBook(c)
+			b.Set(reporting("a", "2001:db8:1:2::/64"), one)
+			g.Expect(b.Journal().Cursors).To(HaveLen(1), "IPv4's")
+			g.Expect(b.Usage()[0]).To(Equal(nodeprefix.Usage{Family: "IPv6"}))
+		})
+	}
 }

@@ -35,3 +35,24 @@ func BenchmarkOneMoreNode(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkManyReportOnePrefix is a mistake in a cluster of that size: all nodes report the prefix of the link that they share. It must
+// not keep the controller from its work.
+func BenchmarkManyReportOnePrefix(b *testing.B) {
+	const size = 1000
+	for b.Loop() {
+		book := nodeprefix.NewBook(brought())
+		for i := range size {
+			n := node(fmt.Sprint("node-", i), fmt.Sprintf("2001:db8:1:2::%x", i+1))
+			n.Report, n.ReportSource = "2001:db8:1:2::/64", "openstack metadata"
+			book.Set(n, one)
+			for retry := []string{n.Name}; len(retry) > 0; retry = book.Retry() {
+				for _, name := range retry {
+					if d := book.For(name); i > 0 && d.Verdict == nodeprefix.Assign {
+						b.Fatal(name, d)
+					}
+				}
+			}
+		}
+	}
+}

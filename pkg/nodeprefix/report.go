@@ -165,18 +165,22 @@ func (e *entry) older(than *entry) bool {
 	return e.node.Name < than.node.Name
 }
 
-// others that own something that overlaps the block, by the kind of it. The node waits for them: see Retry.
+// others that own something that overlaps the block, by the kind of it. The node waits for the first of every kind: as long as it is
+// there, the answer is the same. See Retry.
 func (b *Book) others(e *entry, t *trie, block netip.Prefix) map[holding][]string {
-	by := map[holding][]string{}
+	by, seen := map[holding][]string{}, map[owner]bool{}
 	t.owners(block, func(o owner) {
-		if o.node == e.node.Name || o.by == byRule || slices.Contains(by[o.by], o.node) {
+		if o.node == e.node.Name || o.by == byRule || seen[o] {
 			return
 		}
-		by[o.by] = append(by[o.by], o.node)
-		if b.waiters[o.node] == nil {
-			b.waiters[o.node] = map[string]bool{}
+		seen[o] = true
+		if len(by[o.by]) == 0 {
+			if b.waiters[o.node] == nil {
+				b.waiters[o.node] = map[string]bool{}
+			}
+			b.waiters[o.node][e.node.Name] = true
 		}
-		b.waiters[o.node][e.node.Name] = true
+		by[o.by] = append(by[o.by], o.node)
 	})
 	return by
 }

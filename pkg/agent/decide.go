@@ -14,6 +14,9 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/announce"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodesource"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 )
 
 // Node is what the agent needs to know of a node.
@@ -141,8 +144,7 @@ func Decide(cfg agentconfig.Config, view View, facts Facts) Decision {
 			}
 		}
 	}
-	intent.Own = prefixes(cfg, view.Own)
-	intent.Own = append(intent.Own, d.Ranges...)
+	intent.Own = slices.Concat(brought(view.Own), prefixes(cfg, view.Own), d.Ranges)
 	through := d.newTunnels(cfg, view.Own, facts)
 	if cfg.RoutingMode == agentconfig.Direct || cfg.Encapsulation != nil {
 		for _, p := range view.Peers {
@@ -189,6 +191,18 @@ func prefixes(cfg agentconfig.Config, n *Node) []netip.Prefix {
 		out = append(out, p)
 	}
 	return out
+}
+
+// brought are the prefixes that the node's infrastructure gave it and that its pods are a part of: so it routes them here, the whole of
+// them, also where they are larger than the prefixes that the cluster asked for.
+func brought(n *Node) []netip.Prefix {
+	reported, err := nodesource.ParseList(n.Annotations[nodeprefix.AnnotationReportedPrefix])
+	if err != nil {
+		return nil // ipv6-ipam-controller tells of it
+	}
+	return slices.DeleteFunc(reported, func(r netip.Prefix) bool {
+		return !slices.ContainsFunc(n.PodCIDRs, func(p netip.Prefix) bool { return prefix.Covers(r, p) })
+	})
 }
 
 // peer makes the way to another node: through a tunnel, or its address of the family, which must be on the link. With encapsulation that is

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
 
 func addrs(s ...string) []netip.Addr {
@@ -65,6 +66,8 @@ func TestDecide(t *testing.T) {
 	dual.IPFamilies, dual.MasqueradeIPv4, dual.NonMasqueradeCIDRs, dual.MTU = []string{"IPv4", "IPv6"}, true, []string{"10.250.0.0/16"}, 1400
 
 	own := nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::d000:0/100")
+	given := nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::d000:0/100")
+	given.Annotations = map[string]string{nodeprefix.AnnotationReportedPrefix: "2001:db8:0:1::/80,2001:db8:0:9::/80"}
 	dualOwn := nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::d000:0/100", "10.96.1.0/24")
 	uplink := dataplane.Uplink{Name: "eth0", MTU: 1500}
 	near := func(s ...string) map[netip.Addr]Way {
@@ -97,6 +100,12 @@ NoPodRange blocking=true: Node.spec.podCIDRs has no IPv4 range yet; ipv6-ipam-co
 `},
 		{"a node of its own", v6, View{Own: &own}, Facts{Addrs: addrs("2001:db8::11")}, `
 ranges [2001:db8:0:1::d000:0/100] reserved [2001:db8::11] mtu 1500
+unreachable 2001:db8:0:1::/96 proto 146 metric 65535
+unreachable 2001:db8:0:1::d000:0/100 proto 146 metric 65535
+`},
+		{"a node whose infrastructure gave it more than it was asked for, and something else", routed, View{Own: &given}, Facts{}, `
+ranges [2001:db8:0:1::d000:0/100] reserved [] mtu 1500
+unreachable 2001:db8:0:1::/80 proto 146 metric 65535
 unreachable 2001:db8:0:1::/96 proto 146 metric 65535
 unreachable 2001:db8:0:1::d000:0/100 proto 146 metric 65535
 `},

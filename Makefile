@@ -49,7 +49,7 @@ test: test-unit test-race test-sim sim test-integration test-ipam test-node ## E
 
 .PHONY: test-unit
 test-unit: ## Unit tests, fuzz seeds and golden files
-	go test ./pkg/... ./cmd/... ./charts/... ./example/... ./hack/... ./test/landscape/build/... ./test/landscape/image/... ./test/landscape/driver/... ./test/landscape/show/... ./test/bench/...
+	go test ./pkg/... ./cmd/... ./charts/... ./example/... ./hack/... ./test/landscape/build/... ./test/landscape/image/... ./test/landscape/driver/... ./test/landscape/show/... ./test/landscape/capture/... ./test/scenarios/... ./test/bench/...
 
 # Only packages where goroutines meet and that do not pull in Kubernetes: -race compiles every dependency anew.
 RACE_PACKAGES := ./pkg/prefix ./pkg/podip/... ./pkg/cnirpc/... ./pkg/dataplane/... ./pkg/reservation ./pkg/reservation/pool ./pkg/reservation/ula ./pkg/reservation/fake ./pkg/bgp

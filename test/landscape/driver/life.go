@@ -111,8 +111,15 @@ func (d *Driver) DeleteShoot(ctx context.Context, c *Cluster) error {
 }
 
 func (c *Cluster) markDeleted(ctx context.Context) error {
-	if err := gardenerutils.ConfirmDeletion(ctx, c.garden, c.Shoot); err != nil {
-		return fmt.Errorf("confirming the deletion of Shoot %s: %w", c.Shoot.Name, err)
+	// an admission that was replaced a moment ago may not be reached yet
+	if err := until(ctx, waiting{
+		what:  "the Shoot's deletion to be accepted",
+		limit: 30 * time.Second,
+		logs:  c.hint("-n " + AdmissionNamespace + " logs deploy/" + admissionName),
+	}, func(ctx context.Context) error {
+		return gardenerutils.ConfirmDeletion(ctx, c.garden, c.Shoot)
+	}); err != nil {
+		return err
 	}
 
 	if err := c.garden.Delete(ctx, c.Shoot); err != nil {
@@ -183,6 +190,11 @@ func (c *Cluster) removeMachines(ctx context.Context) error {
 }
 
 func (c *Cluster) deleteNamespace(ctx context.Context) error {
+	// nobody is left that the control plane would end gracefully for
+	if err := c.seed.Client().DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(c.Namespace), client.GracePeriodSeconds(1)); err != nil {
+		return fmt.Errorf("ending the control plane of %s: %w", c.Namespace, err)
+	}
+
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.Namespace}}
 	if err := c.seed.Client().Delete(ctx, namespace); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting namespace %s: %w", c.Namespace, err)

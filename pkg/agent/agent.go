@@ -73,6 +73,7 @@ type Agent struct {
 	// advertised is the uplink that was seen to live on router advertisements. Its successor of that name, a card that was plugged in
 	// anew, begins with forwarding on and ignores them, and nothing on it tells any more.
 	advertised string
+	ways       knownWays
 	// unguarded is true once there is certainly no guard of tunnels that shall not be there.
 	unguarded bool
 
@@ -168,10 +169,14 @@ func (a *Agent) loop(ctx context.Context) {
 			return
 		case <-a.Nodes.Changed():
 		case <-a.kernel:
+			a.ways.forget()
 		case <-sessions:
 		case <-services:
 		case <-passwords:
 		case <-time.After(a.router.next(wait)):
+		}
+		if a.ways.older(wait) {
+			a.ways.forget()
 		}
 	}
 }
@@ -223,25 +228,16 @@ func (a *Agent) gather(ctx context.Context, view View) (Facts, error) {
 	if f.Addrs, err = a.Host.Addrs(ctx); err != nil {
 		return f, err
 	}
-	f.Ways = map[netip.Addr]Way{}
-	way := func(addr netip.Addr) {
-		if _, known := f.Ways[addr]; !known {
-			device, onLink, err := a.Host.Neighbour(ctx, addr)
-			f.Ways[addr] = Way{Device: device, OnLink: onLink, Err: err}
-		}
-	}
+	var others []netip.Addr
 	if a.Config.RoutingMode != agentconfig.BGP || a.Config.Encapsulation != nil {
 		for _, p := range view.Peers {
-			for _, addr := range p.Addrs {
-				way(addr)
-			}
+			others = append(others, p.Addrs...)
 		}
 	}
+	a.ways.begin(f.Uplink, f.Addrs)
+	f.Ways = a.ways.to(ctx, a.Host, append(others, a.router.hops()...))
 	if a.Config.RoutingMode != agentconfig.BGP {
 		return f, nil
-	}
-	for _, hop := range a.router.hops() {
-		way(hop)
 	}
 	if f.Gateways, err = a.Host.Gateways(ctx); err != nil {
 		return f, err

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ import (
 type ClusterNodes struct {
 	own      string
 	informer cache.SharedIndexInformer
-	changed  chan struct{}
+	changed  *pacer
 }
 
 // WatchNodes watches the node, and its peers if asked to, until the context ends. It does not wait for the API server.
@@ -49,7 +50,7 @@ func WatchNodes(ctx context.Context, client kubernetes.Interface, own string, pe
 		},
 	}
 	n := &ClusterNodes{
-		own: own, changed: make(chan struct{}, 1),
+		own: own, changed: newPacer(),
 		informer: cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(lw, client), &corev1.Node{}, 0, nil),
 	}
 	if err := n.informer.SetTransform(n.trim); err != nil {
@@ -57,13 +58,13 @@ func WatchNodes(ctx context.Context, client kubernetes.Interface, own string, pe
 	}
 	// What changed does not matter, nor whether a deletion was seen or inferred: the view is looked at as a whole.
 	if _, err := n.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { n.notify() },
+		AddFunc: n.notify,
 		UpdateFunc: func(before, after any) {
 			if b, ok := before.(*corev1.Node); !ok || !same(b, after) {
-				n.notify()
+				n.notify(after)
 			}
 		},
-		DeleteFunc: func(any) { n.notify() },
+		DeleteFunc: n.notify,
 	}); err != nil {
 		return nil, fmt.Errorf("watch nodes: %w", err)
 	}
@@ -71,11 +72,13 @@ func WatchNodes(ctx context.Context, client kubernetes.Interface, own string, pe
 	return n, nil
 }
 
-func (n *ClusterNodes) notify() {
-	select {
-	case n.changed <- struct{}{}:
-	default: // a notice is waiting already
+// notify at once of the node itself, for which its pods wait.
+func (n *ClusterNodes) notify(obj any) {
+	if is, ok := obj.(*corev1.Node); ok && is.Name == n.own {
+		n.changed.now()
+		return
 	}
+	n.changed.soon()
 }
 
 // trim keeps what nodeOf reads: the status of a node is large, and is written every few seconds.
@@ -107,11 +110,11 @@ func (n *ClusterNodes) trim(obj any) (any, error) {
 // same says whether nothing changed that a view shows.
 func same(before *corev1.Node, after any) bool {
 	a, ok := after.(*corev1.Node)
-	return ok && fmt.Sprint(nodeOf(before)) == fmt.Sprint(nodeOf(a))
+	return ok && reflect.DeepEqual(nodeOf(before), nodeOf(a))
 }
 
 // Changed implements Nodes.
-func (n *ClusterNodes) Changed() <-chan struct{} { return n.changed }
+func (n *ClusterNodes) Changed() <-chan struct{} { return n.changed.changed }
 
 // View implements Nodes. Until all nodes were listed it is empty: a part of them would cost the others their routes.
 func (n *ClusterNodes) View() View {

@@ -11,7 +11,6 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -30,24 +29,17 @@ import (
 // labelProxyName names who forwards to a Service in kube-proxy's place.
 const labelProxyName = "service.kubernetes.io/service-proxy-name"
 
-// servicesPause is the time between two notices, so that a rollout of many pods does not keep every node of the cluster busy. The first
-// one after a quiet time is immediate.
-const servicesPause = 100 * time.Millisecond
-
 // ClusterServices is Services as the API server tells them. It keeps what announce.Decide reads and counts endpoints as they change.
 type ClusterServices struct {
 	node      string
 	advertise announce.Advertise
 	synced    []cache.DoneChecker
-	changed   chan struct{}
+	changed   *pacer
 
 	mu       sync.Mutex
 	services map[types.NamespacedName]announce.Service
 	// endpoints of a Service by family, summed over its slices.
 	endpoints map[types.NamespacedName]map[bgp.Family]announce.Endpoints
-	// noticed is when the last notice was given; due is true while one waits for its time.
-	noticed time.Time
-	due     bool
 }
 
 // WatchServices watches what is needed of Services until the context ends; it returns nil if nothing is.
@@ -56,7 +48,7 @@ func WatchServices(ctx context.Context, client kubernetes.Interface, node string
 		return nil, nil
 	}
 	s := &ClusterServices{
-		node: node, advertise: announce.Advertise(cfg.BGP.Advertise), changed: make(chan struct{}, 1),
+		node: node, advertise: announce.Advertise(cfg.BGP.Advertise), changed: newPacer(),
 		services: map[types.NamespacedName]announce.Service{}, endpoints: map[types.NamespacedName]map[bgp.Family]announce.Endpoints{},
 	}
 	services := &cache.ListWatch{
@@ -83,7 +75,7 @@ func WatchServices(ctx context.Context, client kubernetes.Interface, node string
 	}
 	go func() {
 		if cache.WaitFor(ctx, "", s.synced...) {
-			s.give()
+			s.changed.now()
 		}
 	}()
 	return s, nil
@@ -185,7 +177,7 @@ func (s *ClusterServices) serviceChanged(before, after any) {
 			before = is
 		case !known || !reflect.DeepEqual(was, now):
 			s.services[name] = now
-			s.notice()
+			s.changed.soon()
 			return
 		default:
 			return
@@ -195,7 +187,7 @@ func (s *ClusterServices) serviceChanged(before, after any) {
 		name := types.NamespacedName{Namespace: was.Namespace, Name: was.Name}
 		if _, known := s.services[name]; known {
 			delete(s.services, name)
-			s.notice()
+			s.changed.soon()
 		}
 	}
 }
@@ -277,33 +269,12 @@ func (s *ClusterServices) add(to *slice, more announce.Endpoints) {
 		delete(s.endpoints, name)
 	}
 	if _, matters := s.services[name]; matters && !old[to.family].Alike(sum[to.family]) {
-		s.notice()
-	}
-}
-
-// notice that something changed, after a pause if there was a notice just before.
-func (s *ClusterServices) notice() {
-	if s.due {
-		return
-	}
-	s.due = true
-	time.AfterFunc(time.Until(s.noticed.Add(servicesPause)), func() {
-		s.mu.Lock()
-		s.due, s.noticed = false, time.Now()
-		s.mu.Unlock()
-		s.give()
-	})
-}
-
-func (s *ClusterServices) give() {
-	select {
-	case s.changed <- struct{}{}:
-	default: // a notice is waiting already
+		s.changed.soon()
 	}
 }
 
 // Changed implements Services.
-func (s *ClusterServices) Changed() <-chan struct{} { return s.changed }
+func (s *ClusterServices) Changed() <-chan struct{} { return s.changed.changed }
 
 // Services implements Services. A part of them would have the others withdrawn.
 func (s *ClusterServices) Services() (services []announce.Service, known bool) {

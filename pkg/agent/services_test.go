@@ -92,7 +92,7 @@ func TestWatchServices(t *testing.T) {
 	}
 	g.Expect(view()).To(Equal([]announce.Service{web}))
 	settle := func() {
-		g.Eventually(func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.due }).Should(BeFalse())
+		g.Eventually(func() bool { p := s.changed; p.mu.Lock(); defer p.mu.Unlock(); return p.due }).Should(BeFalse())
 		select {
 		case <-s.Changed():
 		default:
@@ -152,7 +152,7 @@ func TestOnlyWhatMattersIsKept(t *testing.T) {
 func TestEndpointsAreCounted(t *testing.T) {
 	g := NewWithT(t)
 	s := &ClusterServices{
-		node: "n1", changed: make(chan struct{}, 1),
+		node: "n1", changed: newPacer(),
 		services: map[types.NamespacedName]announce.Service{}, endpoints: map[types.NamespacedName]map[bgp.Family]announce.Endpoints{},
 	}
 	random := rand.New(rand.NewPCG(1, 2))

@@ -41,8 +41,9 @@ func (r Range) PodRange(nodePrefix netip.Prefix, addresses []netip.Addr) (netip.
 	return netip.Prefix{}, fmt.Errorf("every /%d of %s holds an address of the node", r.PodBits, nodePrefix)
 }
 
-// PartOf a prefix that a node brings is its pod range: of the first part of length NodeBits that has one. The fixed child is a matter of
-// looks, so if every such child holds an address of the node, which nobody but its infrastructure can change, the highest free one does.
+// PartOf a prefix that a node brings is its pod range: of the highest part of length NodeBits that has one, because routers and servers,
+// which the node must reach, are numbered from below. The fixed child is a matter of looks, so if every such child holds an address of the
+// node, which nobody but its infrastructure can change, the highest free one does.
 func (r Range) PartOf(brought netip.Prefix, addresses []netip.Addr) (netip.Prefix, error) {
 	if podRange, err := r.partOf(brought, addresses); err == nil || r.PodChild < 0 {
 		return podRange, err
@@ -54,7 +55,7 @@ func (r Range) PartOf(brought netip.Prefix, addresses []netip.Addr) (netip.Prefi
 func (r Range) partOf(brought netip.Prefix, addresses []netip.Addr) (netip.Prefix, error) {
 	var first error
 	// Every address can spoil one part only, so this many tries suffice.
-	for index := 0; index <= len(addresses); index++ {
+	for index := -1; index >= -1-len(addresses); index-- {
 		part, err := prefix.Child(brought, r.NodeBits, index)
 		if err != nil {
 			break

@@ -99,7 +99,7 @@ func dhcpv6Node(t *testing.T, all *cluster, labels map[string]string) {
 	k.start(brief("2001:db8:8000::"))
 	c := all.on(t)
 	node := c.node(space, "dhcp", labels, "2001:db8:ffff::3")
-	c.Eventually(node.podCIDRs).Should(ConsistOf(MatchRegexp(`^2001:db8:8000:[0-9a-f]+:0:d000::/84$|^2001:db8:8000:[0-9a-f:]*d000:0:0/84$`)))
+	c.Eventually(node.podCIDRs).Should(ConsistOf(MatchRegexp(`^2001:db8:8000:[0-9a-f]+:ffff:d000::/84$`)))
 	c.Eventually(node.ready).Should(Succeed())
 	before := node.object().Spec
 	delegated := node.annotation("reported-node-prefix")()
@@ -151,10 +151,11 @@ func linkNode(t *testing.T, all *cluster, labels map[string]string) {
 		return own
 	}).ShouldNot(BeEmpty(), "an address by SLAAC")
 	node := c.node(space, "link", labels, own)
-	c.Eventually(node.podCIDRs).Should(Equal([]string{"2001:db8:c:1:0:d000::/84"}))
+	c.Eventually(node.podCIDRs).Should(Equal([]string{"2001:db8:c:1:ffff:d000::/84"}))
 	c.Eventually(node.ready).Should(Succeed())
 	c.Expect(node.annotation("reported-node-prefix")()).To(Equal("2001:db8:c:1::/64"))
 	c.Expect(node.annotation("node-prefix-source")()).To(Equal("link of eth0"))
 	c.Expect(netip.MustParsePrefix(node.podCIDRs()[0]).Contains(netip.MustParseAddr(own))).To(BeFalse())
+	c.Expect(space.run("ip", "route", "get", "2001:db8:c:1::1")).To(ContainSubstring("dev eth0"), "routers and servers of the link are reached: they are numbered from below")
 	c.Expect(space.run("sysctl", "-n", "net.ipv6.conf.eth0.accept_ra")).To(Equal("2\n"), "the next advertisement is heeded, too")
 }

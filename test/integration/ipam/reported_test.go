@@ -75,9 +75,9 @@ func TestNodesOfSeveralClouds(t *testing.T) {
 	c.Eventually(c.podCIDRs("aws")).Should(Equal([]string{"2001:db8:a:0:7:d000::/84", "100.96.1.0/24"}))
 	c.Eventually(c.recorded("aws")).Should(Equal("2001:db8:a:0:7::/80,100.96.1.0/24"))
 	c.report("gcp", "2001:db8:b:1::/64", "DHCPv6 on eth1")
-	c.Eventually(c.podCIDRs("gcp")).Should(Equal([]string{"2001:db8:b:1:0:d000::/84", "100.96.2.0/24"}))
+	c.Eventually(c.podCIDRs("gcp")).Should(Equal([]string{"2001:db8:b:1:ffff:d000::/84", "100.96.2.0/24"}))
 	c.report("hetzner", "2a01:4f8::/64,2001:db8:c:1::/64", "link of eth0")
-	c.Eventually(c.podCIDRs("hetzner")).Should(Equal([]string{"2001:db8:c:1:0:d000::/84", "100.96.3.0/24"}), "of two the one that the cluster may use")
+	c.Eventually(c.podCIDRs("hetzner")).Should(Equal([]string{"2001:db8:c:1:ffff:d000::/84", "100.96.3.0/24"}), "of two the one that the cluster may use")
 	c.Eventually(c.recorded("hetzner")).Should(Equal("2001:db8:c:1::/64,100.96.3.0/24"), "the whole prefix is the node's")
 	for _, name := range []string{"aws", "gcp", "hetzner", "own"} {
 		c.Expect(c.conditionOf(name)()).To(BeEmpty(), name)
@@ -126,7 +126,7 @@ func TestReportsThatAreRefused(t *testing.T) {
 			c.Eventually(c.conditionOf("node")).Should(Equal("False " + tc.want))
 			c.Eventually(c.events("node")).Should(ConsistOf(tc.want))
 			c.report("node", "2001:db8:8::/64", "another source")
-			c.Eventually(c.podCIDRs("node")).Should(Equal([]string{"2001:db8:8::d000:0:0/84", "100.96.0.0/24"}), "a report that is put right counts at once")
+			c.Eventually(c.podCIDRs("node")).Should(Equal([]string{"2001:db8:8:0:ffff:d000::/84", "100.96.0.0/24"}), "a report that is put right counts at once")
 			c.Eventually(c.conditionOf("node")).Should(Equal("True Assigned: "))
 			p.stop(c)
 		})
@@ -136,9 +136,9 @@ func TestReportsThatAreRefused(t *testing.T) {
 // TestPodsLieBesideTheNodesOwnAddress, wherever in its prefix the node has it.
 func TestPodsLieBesideTheNodesOwnAddress(t *testing.T) {
 	for address, want := range map[string]string{
-		"2001:db8:1:2::1":           "2001:db8:1:2:0:d000::/84",
-		"2001:db8:1:2:0:d000::1":    "2001:db8:1:2:1:d000::/84",
-		"2001:db8:1:2:d000::d000:1": "2001:db8:1:2:0:d000::/84",
+		"2001:db8:1:2::1":           "2001:db8:1:2:ffff:d000::/84",
+		"2001:db8:1:2:ffff:d000::1": "2001:db8:1:2:fffe:d000::/84",
+		"2001:db8:1:2:ffff::d000:1": "2001:db8:1:2:ffff:d000::/84",
 	} {
 		c := start(t)
 		p := c.run(clouds(), "--leader-elect=false")
@@ -160,12 +160,12 @@ func TestReportChangesUnderPods(t *testing.T) {
 	before := c.node("node").Spec
 
 	c.report("node", "2001:db8:7::/64", "DHCPv6 on eth0")
-	const changed = "ReportedPrefixChanged: the node reports 2001:db8:7::/64 now, and its pod range is 2001:db8:1:2:0:d000::/84; pod ranges cannot be changed: replace the node"
+	const changed = "ReportedPrefixChanged: the node reports 2001:db8:7::/64 now, and its pod range is 2001:db8:1:2:ffff:d000::/84; pod ranges cannot be changed: replace the node"
 	c.Eventually(c.conditionOf("node")).Should(Equal("False " + changed))
 	c.Eventually(c.events("node")).Should(ConsistOf(changed))
 
 	c.report("node", "", "DHCPv6 on eth0: prefix 2001:db8:7::/64 is lost since 2026-11-21T12:00:00Z: no server renewed it")
-	const lost = "ReportedPrefixLost: the prefix of pod range 2001:db8:1:2:0:d000::/84 is not the node's any more: " +
+	const lost = "ReportedPrefixLost: the prefix of pod range 2001:db8:1:2:ffff:d000::/84 is not the node's any more: " +
 		"DHCPv6 on eth0: prefix 2001:db8:7::/64 is lost since 2026-11-21T12:00:00Z: no server renewed it"
 	c.Eventually(c.conditionOf("node")).Should(Equal("False " + lost))
 	c.Eventually(c.events("node")).Should(ConsistOf(changed, lost))
@@ -215,7 +215,7 @@ func TestKilledBetweenJournalAndNode(t *testing.T) {
 	c.Expect(c.create("other", "10.250.0.2")).To(Succeed())
 	c.report("other", "2001:db8:1:2::/64", "DHCPv6 on eth0")
 	p := c.run(clouds(), "--leader-elect=false")
-	c.Eventually(c.podCIDRs("node")).Should(Equal([]string{"2001:db8:1:2:0:d000::/84", "100.96.0.0/24"}), "carried out as claimed: the write may be under way")
+	c.Eventually(c.podCIDRs("node")).Should(Equal([]string{"2001:db8:1:2:ffff:d000::/84", "100.96.0.0/24"}), "carried out as claimed: the write may be under way")
 	c.Eventually(c.conditionOf("node")).Should(HavePrefix("False ReportedPrefixChanged: "))
 	c.Eventually(c.conditionOf("other")).Should(Equal("False ReportedPrefixOverlap: reported prefix 2001:db8:1:2::/64 overlaps that of node"))
 	p.stop(c)

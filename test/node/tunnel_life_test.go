@@ -221,3 +221,35 @@ func vxlan(t testing.TB, vni uint32, mac string, from, to netip.Addr, text strin
 	b.WriteString(text)
 	return b.Bytes()
 }
+
+// TestTheModeChanges node by node, so that one end wraps and the other does not for a while: no packet is lost.
+func TestTheModeChanges(t *testing.T) {
+	needsRoot(t)
+	g := NewWithT(t)
+	s := newSite(t, underlay{v6: true, v4: true}, agentconfig.EncapsulationAlways)
+	pods := s.pods(t)
+	var ends []func() (int, int)
+	for _, to := range []*pod{pods[1], pods[2]} {
+		for i, a := range to.addrs(t) {
+			g.Eventually(func() (string, error) { return pods[0].ask(t, a) }, "5s").Should(Equal(pods[0].addrs(t)[i].String()))
+			ends = append(ends, pods[0].stream(t, a))
+		}
+	}
+	for _, mode := range []agentconfig.EncapsulationMode{agentconfig.EncapsulationCrossSubnet, agentconfig.EncapsulationAlways} {
+		for _, n := range s.nodes {
+			_ = n.signal(syscall.SIGTERM)
+			n.file.Config.Encapsulation.Mode = mode
+			n.start()
+			n.ready()
+			device := map[agentconfig.EncapsulationMode]string{agentconfig.EncapsulationCrossSubnet: "dev eth0", agentconfig.EncapsulationAlways: "dev v6vxlan6"}[mode]
+			if other := map[*node]string{s.nodes[0]: "fd00:10::2:0:0/96", s.nodes[1]: "fd00:10::1:0:0/96"}[n]; other != "" {
+				g.Expect(n.ip(t, "-6", "route", "show", other)).To(ContainSubstring(device))
+			}
+		}
+	}
+	for _, end := range ends {
+		sent, received := end()
+		g.Expect(received).To(Equal(sent))
+		g.Expect(sent).To(BeNumerically(">", 20))
+	}
+}

@@ -27,11 +27,14 @@ import (
 // agentEnv makes this program the agent: it holds the directory it works in.
 const agentEnv = "IPV6_BENCH_AGENT"
 
+// addressesEnv is where the agent keeps its addresses: on usual nodes /run is in memory.
+const addressesEnv = "IPV6_BENCH_ADDRESSES"
+
 // runAgent is the agent's process: all of it but its informer.
 func runAgent(dir string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	store, err := disk.New(filepath.Join(dir, "addresses"))
+	store, err := disk.New(os.Getenv(addressesEnv))
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,11 @@ func startAgent(ctx context.Context, node *space, dir string) (stop func(), err 
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, exe)
-	cmd.Env = append(os.Environ(), agentEnv+"="+dir)
+	addresses, err := os.MkdirTemp("/dev/shm", "ipv6-bench-")
+	if err != nil {
+		return nil, err
+	}
+	cmd.Env = append(os.Environ(), agentEnv+"="+dir, addressesEnv+"="+addresses)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := node.within(cmd.Start); err != nil {
 		return nil, fmt.Errorf("start the agent: %w", err)
@@ -94,6 +101,7 @@ func startAgent(ctx context.Context, node *space, dir string) (stop func(), err 
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 		_ = cmd.Wait()
 		_ = log.Close()
+		_ = os.RemoveAll(addresses)
 	}, nil
 }
 

@@ -38,6 +38,9 @@ func dataPath(ctx context.Context, o options, dir string) error {
 	}
 	var courses []*course
 	for number, kind := range sites {
+		if kind.name == fast && !o.tracked {
+			continue // it serves no connection that is not tracked
+		}
 		s, err := newSite(ctx, number, kind.name, link, spaces[1+5*number:][:5], o.tracked)
 		if err == nil {
 			err = kind.network(ctx, s, number, dir)
@@ -76,8 +79,12 @@ type kind struct {
 	network func(ctx context.Context, s *site, number int, dir string) error
 }
 
+// fast is the name of what a kernel may lack.
+const fast = "pods, fast path"
+
 var sites = []kind{
 	{"pods", func(ctx context.Context, s *site, number int, _ string) error { return s.ours(ctx, number) }},
+	{fast, func(ctx context.Context, s *site, number int, _ string) error { return s.quick(ctx, number) }},
 	{"ptp", func(ctx context.Context, s *site, number int, dir string) error { return s.reference(ctx, number, dir) }},
 }
 

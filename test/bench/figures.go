@@ -56,7 +56,7 @@ func multiple(a, b time.Duration) string {
 
 // machine is what of this machine matters to the figures.
 func machine(dir string) string {
-	return fmt.Sprintf("%d cores, Linux %s, addresses on %s, load average %s at the beginning.", runtime.NumCPU(), kernel(), fileSystem(dir), load())
+	return fmt.Sprintf("%d cores, Linux %s, host-local's addresses on %s and ipv6-cni's in memory, load average %s at the beginning.", runtime.NumCPU(), kernel(), fileSystem(dir), load())
 }
 
 // table is what was measured, in Markdown. The first plugin is compared with each of the others.

@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 200, "calls of each plugin with nothing beside it")
 	flag.IntVar(&o.batches, "batches", 6, "times that many pods start at once")
 	flag.IntVar(&o.atOnce, "at-once", 50, "pods that start at once")
-	flag.StringVar(&o.dir, "dir", os.TempDir(), "where the plugins keep their addresses; the file system matters")
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "where host-local keeps its addresses; the file system matters")
 	flag.BoolVar(&o.data, "data", false, "measure what travels between pods, not how they get their network")
 	flag.DurationVar(&o.lasting, "lasting", 80*time.Millisecond, "with -data: how long each measurement takes")
 	flag.BoolVar(&o.tracked, "tracked", true, "with -data: track connections on the nodes, as kube-proxy makes them do")

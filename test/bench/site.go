@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/fastpath"
 	ournetlink "github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane/netlink"
 )
 
@@ -141,6 +142,43 @@ func newSite(ctx context.Context, number int, name string, link *space, spaces s
 	return s, nil
 }
 
+// paths are the fast paths of all nodes, which end with the process.
+var paths []*fastpath.FastPath
+
+// quick is ours with the fast path.
+func (s *site) quick(ctx context.Context, number int) error {
+	if err := s.ours(ctx, number); err != nil {
+		return err
+	}
+	for i, node := range s.nodes {
+		f, err := fastpath.New()
+		if err != nil {
+			return err
+		}
+		paths = append(paths, f)
+		err = node.within(func() error {
+			errs := []error{f.Uplink("eth0")}
+			for j := range s.pods {
+				if podsNode(j) == i {
+					errs = append(errs, f.Add(s.wire(j)))
+				}
+			}
+			return errors.Join(errs...)
+		})
+		if err != nil {
+			return fmt.Errorf("node %d of %s: %w", i, s.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *site) wire(pod int) dataplane.Wire {
+	return dataplane.Wire{
+		HostInterface: dataplane.HostInterface(fmt.Sprint(s.name, pod)), PodInterface: "eth0", Owner: "bench/eth0 bench", MTU: 1500,
+		Addrs: []netip.Addr{s.pods[pod].addr},
+	}
+}
+
 // ours wires the pods as the agent does.
 func (s *site) ours(ctx context.Context, number int) error {
 	for i, node := range s.nodes {
@@ -171,9 +209,7 @@ func (s *site) ours(ctx context.Context, number int) error {
 			return err
 		}
 		err = node.within(func() error {
-			return ournetlink.New().Wire(ctx, file, dataplane.Wire{
-				HostInterface: dataplane.HostInterface(fmt.Sprint(s.name, i)), PodInterface: "eth0", Owner: "bench/eth0 bench", MTU: 1500, Addrs: []netip.Addr{pod.addr},
-			})
+			return ournetlink.New().Wire(ctx, file, s.wire(i))
 		})
 		if err = errors.Join(err, file.Close()); err != nil {
 			return fmt.Errorf("pod %d of %s: %w", i, s.name, err)

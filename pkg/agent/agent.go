@@ -185,6 +185,7 @@ func (a *Agent) loop(ctx context.Context) {
 func (a *Agent) reconcile(ctx context.Context) {
 	view := a.Nodes.View()
 	a.Reporter.Observe(view.Own)
+	unheard := a.router.listen(ctx)
 	facts, err := a.gather(ctx, view)
 	if err != nil {
 		a.conclude([]Problem{{Reason: ReasonHostUnknown, Message: err.Error(), Blocking: true}}, 0, 0)
@@ -197,7 +198,7 @@ func (a *Agent) reconcile(ctx context.Context) {
 	imported, refused := a.router.imported(a.Config, view, facts)
 	facts.Imported, facts.KeepImported = imported, a.router.converging()
 	d := Decide(a.Config, view, facts)
-	problems = slices.Concat(d.Problems, problems, refused)
+	problems = slices.Concat(d.Problems, problems, refused, unheard)
 	changes, failed := a.apply(ctx, d)
 	problems = append(problems, failed...)
 	blocked := slices.ContainsFunc(failed, func(p Problem) bool { return p.Blocking })

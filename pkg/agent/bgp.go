@@ -73,6 +73,8 @@ type router struct {
 	born time.Time
 	// speaker is nil until the node is known.
 	speaker bgp.Speaker
+	// sessions gives notice of them, and of what peers told.
+	sessions *pacer
 	// restarting is known when the kernel's routes have been looked at for the first time.
 	restarting *bool
 	// ranges are the pod ranges that the node had last.
@@ -100,7 +102,7 @@ func newRouter(cfg agentconfig.Config, b *BGP) (*router, error) {
 	if err != nil {
 		return nil, fmt.Errorf("agent configuration: %w", err)
 	}
-	return &router{BGP: *b, announcing: from, born: time.Now()}, nil
+	return &router{BGP: *b, announcing: from, born: time.Now(), sessions: newPacer()}, nil
 }
 
 // changed receives when the router is to be looked at again. Each channel of a part that is not there is nil, and never receives.
@@ -108,9 +110,7 @@ func (r *router) changed() (sessions, services, passwords <-chan struct{}) {
 	if r == nil {
 		return nil, nil, nil
 	}
-	if r.speaker != nil {
-		sessions = r.speaker.Changed()
-	}
+	sessions = r.sessions.changed
 	if r.Services != nil {
 		services = r.Services.Changed()
 	}
@@ -223,6 +223,7 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 	if out != nil {
 		if r.speaker == nil {
 			r.speaker = r.Speaker(r.restarting != nil && *r.restarting)
+			go r.follow(ctx)
 		}
 		if err := r.speaker.Apply(ctx, out.Desired); err != nil {
 			problems = append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
@@ -230,23 +231,43 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 		r.mu.Lock()
 		r.announced = len(out.Desired.Advertisements)
 		r.mu.Unlock()
+		if len(r.status.Sessions) != len(out.Desired.Peers) {
+			problems = append(problems, r.listen(ctx)...)
+		}
 	}
-	if r.speaker == nil {
-		return problems
-	}
-	status, err := r.speaker.Status(ctx)
-	if err != nil {
-		return append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
-	}
-	r.mu.Lock()
-	r.status = status
-	r.mu.Unlock()
-	for _, s := range status.Sessions {
+	for _, s := range r.status.Sessions {
 		if s.State != bgp.Established && time.Since(s.Since) >= sessionDownAfter {
 			problems = append(problems, Problem{Reason: ReasonBGPSessionDown, Message: fmt.Sprintf("the BGP session with %s is down: %s", s.Peer, reasonOf(s))})
 		}
 	}
 	return problems
+}
+
+// listen to what became of the sessions, and to what peers told. What was known stays so if the speaker cannot say.
+func (r *router) listen(ctx context.Context) []Problem {
+	if r == nil || r.speaker == nil {
+		return nil
+	}
+	status, err := r.speaker.Status(ctx)
+	if err != nil {
+		return []Problem{{Reason: ReasonBGPSpeaker, Message: err.Error()}}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status = status
+	return nil
+}
+
+// follow the speaker, which may have as much to tell as the whole Internet: at a pace that leaves the node time for its pods.
+func (r *router) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.speaker.Changed():
+			r.sessions.soon()
+		}
+	}
 }
 
 func reasonOf(s bgp.Session) string {

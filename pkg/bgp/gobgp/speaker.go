@@ -293,6 +293,7 @@ func (s *Speaker) updatePeer(ctx context.Context, p bgp.Peer) error {
 		return err
 	}
 	s.has.Peers = append(slices.DeleteFunc(s.has.Peers, func(q bgp.Peer) bool { return q.Address == p.Address }), p)
+	s.wake() // less may be taken from it, or more
 	return nil
 }
 

@@ -34,9 +34,22 @@ func (s *Speaker) watch(ctx context.Context) error {
 			s.wake()
 			s.reopen(ctx)
 		}
-		if table := event.GetTable(); table != nil && slices.ContainsFunc(table.Paths, isForeign) {
+		if table := event.GetTable(); table != nil && slices.ContainsFunc(table.Paths, s.matters) {
 			s.wake()
 		}
+	})
+}
+
+// matters: what a peer says that nothing is taken from is of no interest, as much as it may be.
+func (s *Speaker) matters(path *api.Path) bool {
+	peer, err := netip.ParseAddr(path.NeighborIp)
+	if err != nil || !isForeign(path) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.has.Peers, func(p bgp.Peer) bool {
+		return p.Address.WithZone("") == peer.WithZone("") && p.Import != "" && p.Import != bgp.ImportNone
 	})
 }
 

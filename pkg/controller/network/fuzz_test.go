@@ -6,9 +6,12 @@ package network
 
 import (
 	"maps"
+	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 
+	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -50,37 +53,90 @@ func FuzzValidConfigurationsReachTheNodes(f *testing.F) {
 			f.Add(text, shape)
 		}
 	}
+	f.Fuzz(reachesTheNodes)
+}
+
+// Fields of every kind, right and wrong, put together at random.
+func TestRandomConfigurationsReachTheNodes(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	one := func(texts ...string) string { return texts[random.IntN(len(texts))] }
+	number := func(usual string) string {
+		return one(usual, usual, usual, "0", "1", "-1", "255", "256", "65535", "65536", "16777216", "4294967294", "4294967295", "4294967296")
+	}
+	object := func(fields ...string) string {
+		var some []string
+		for _, f := range fields {
+			if random.IntN(4) > 0 {
+				some = append(some, f)
+			}
+		}
+		return "{" + strings.Join(some, ",") + "}"
+	}
+	seconds := func() string { return one("1s", "3s", "90s", "65535s", "65536s", "0s", "1500ms", "4095s", "4096s") }
+	selector := func() string {
+		return `"nodeSelector":` + one(`{}`, `{"matchLabels":{"a":"b"}}`, `{"matchLabels":{"a":"c","d":"e"}}`)
+	}
+	peer := func() string {
+		return object(`"address":"`+one("2001:db8::1", "192.0.2.1", "fe80::1%eth0", "fe80::1", "::ffff:1.2.3.4", "::1", "169.254.1.1", "2001:db8::1%eth0")+`"`, `"asn":`+one("1", "64512", number("2")),
+			one(`"defaultGateway":true`, `"passive":true`), `"port":`+number("179"), one(`"ebgpMultihop":`+number("2"), `"localPreference":`+number("5")),
+			one(`"passwordSecretName":"bgp"`, `"families":["IPv6"]`, `"families":["IPv6","IPv4"]`, selector()), `"holdTime":"`+seconds()+`"`, `"connectRetryTime":"`+seconds()+`"`,
+			one(`"import":"All","importLimit":`+number("9"), `"import":"None"`, `"communities":["1:2","no-peer"]`))
+	}
+	valid := 0
+	for range 4000 {
+		text := object(
+			`"nodePrefix":{"sources":[`+one(
+				`{"source":"Metadata",`+selector()+`},{"source":"Pool"}`, `{"source":"Interface","interface":"`+one("eth0", "", "a/b", "fifteencharacte")+`"}`,
+				`{"source":"DHCPv6PD",`+selector()+`}`, `{"source":"Custom"}`)+`]}`,
+			`"routing":`+object(`"mode":"`+one("BGP", "BGP", "BGP", "Direct", "Routed")+`"`, `"bgp":`+object(`"asn":`+one("64512", number("1")),
+				`"peers":[`+strings.Join([]string{peer(), peer()}[:1+random.IntN(2)], ",")+`]`, `"nodeMesh":true`,
+				`"gracefulRestart":{"restartTime":"`+seconds()+`"}`, `"advertise":{"serviceRange":true}`)),
+			`"encapsulation":`+object(`"mode":"`+one("Always", "CrossSubnet", "Never")+`"`, `"vxlan":`+object(`"vni":`+number("7"), `"port":`+number("8472"))),
+			`"loadBalancer":{"pools":[{"name":"a","prefixes":["`+one("2001:db8:5::/112", "192.0.2.0/24", "10.250.1.0/24", "::/0", "fe80::/64")+`"]}]}`,
+			`"mtu":`+one("1500", "1280", "1279", "65465", "65466", "65535"))
+		if reachesTheNodes(t, text, byte(random.IntN(4))); judgedValid(text) {
+			valid++
+		}
+	}
+	NewWithT(t).Expect(valid).To(BeNumerically(">", 100), "some of them are right")
+}
+
+func judgedValid(text string) bool {
+	config, err := helper.DecodeNetworkConfig(&runtime.RawExtension{Raw: []byte(text)})
+	return err == nil && len(validation.ValidateNetworkConfig(config, field.NewPath("c"))) == 0
+}
+
+// reachesTheNodes fails if the configuration is valid and cannot be handed on.
+func reachesTheNodes(t *testing.T, text string, shape byte) {
 	shapes := [][3]string{
 		{"v6global/64+prefix/96", "v6fromNode", "v6global"}, {"custom+prefix/96,nov4", "v6fromNode", "v6private"},
 		{"v4private", "v4private,v6private", "v4private,v6private"}, {"v6global+prefix/80,v4private", "v6fromNode,v4private", "v6private,v4private"},
 	}
-	f.Fuzz(func(t *testing.T, text string, shape byte) {
-		config, err := helper.DecodeNetworkConfig(&runtime.RawExtension{Raw: []byte(text)})
-		if err != nil || len(validation.ValidateNetworkConfig(config, field.NewPath("c"))) > 0 {
-			return
-		}
-		words := shapes[int(shape)%len(shapes)]
-		ranges, err := keyword.ParseRanges(&words[0], &words[1], &words[2])
-		if err != nil {
-			t.Fatal(err)
-		}
-		made, err := plan.Build(ranges, plan.Facts{NetworkType: "ipv6", Encapsulation: string(*config.Encapsulation.Mode)})
-		if err != nil || len(validation.ValidatePlanned(config, validation.Surroundings{Plan: made, ProviderType: "aws"}, field.NewPath("c"))) > 0 {
-			return
-		}
-		fact := facts{config: config, plan: made, providerType: "aws", ranges: reservedFor(made)}
-		if err := agentConfig(fact).Validate(); err != nil {
-			t.Fatalf("%s\n%v", text, err)
-		}
-		prefixes, err := nodePrefixes(fact)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := nodeprefix.Encode(prefixes); err != nil && len(prefixes.Ranges)+len(prefixes.LoadBalancerPools) > 0 {
-			t.Fatalf("%s\n%v", text, err)
-		}
-		if _, err := agentconfig.Encode(agentConfig(fact)); err != nil {
-			t.Fatal(err)
-		}
-	})
+	config, err := helper.DecodeNetworkConfig(&runtime.RawExtension{Raw: []byte(text)})
+	if err != nil || len(validation.ValidateNetworkConfig(config, field.NewPath("c"))) > 0 {
+		return
+	}
+	words := shapes[int(shape)%len(shapes)]
+	ranges, err := keyword.ParseRanges(&words[0], &words[1], &words[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := plan.Build(ranges, plan.Facts{NetworkType: "ipv6", Encapsulation: string(*config.Encapsulation.Mode)})
+	if err != nil || len(validation.ValidatePlanned(config, validation.Surroundings{Plan: made, ProviderType: "aws"}, field.NewPath("c"))) > 0 {
+		return
+	}
+	fact := facts{config: config, plan: made, providerType: "aws", ranges: reservedFor(made)}
+	if err := agentConfig(fact).Validate(); err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	prefixes, err := nodePrefixes(fact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nodeprefix.Encode(prefixes); err != nil && len(prefixes.Ranges)+len(prefixes.LoadBalancerPools) > 0 {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	if _, err := agentconfig.Encode(agentConfig(fact)); err != nil {
+		t.Fatal(err)
+	}
 }

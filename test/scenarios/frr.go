@@ -114,6 +114,7 @@ func (f frr) start(ctx context.Context, r *rack) error {
 		}
 	}
 
+	// FRR wants its user in the group of those who may ask it; the landscape's directory is root's alone
 	for _, daemon := range []struct{ name, socket, config string }{
 		{zebra, "zserv.api", "log stdout notifications\n"}, {bgpd, bgpd + ".vty", f.config(r.nodesRange, r.services, peers)},
 	} {
@@ -123,7 +124,7 @@ func (f frr) start(ctx context.Context, r *rack) error {
 		if err := r.host().Start(ctx, machine.Process{
 			Name: daemon.name,
 			Command: []string{
-				"/usr/lib/frr/" + daemon.name, "-u", "root", "-g", "root", "-f", file, "-z", filepath.Join(dir, "zserv.api"),
+				"/usr/lib/frr/" + daemon.name, "-u", "root", "-g", "frrvty", "-f", file, "-z", filepath.Join(dir, "zserv.api"),
 				"-i", filepath.Join(dir, daemon.name+"-own.pid"), "--vty_socket", dir, "-P", "0",
 			},
 			Files: []machine.File{{Path: file, Content: []byte(daemon.config)}},
@@ -173,7 +174,17 @@ func cable(ctx context.Context, r *rack, number int) error {
 }
 
 func (frr) stop(ctx context.Context, host *machine.Host) error {
-	err := errors.Join(host.Stop(ctx, bgpd), host.Stop(ctx, zebra))
+	var err error
+
+	for _, daemon := range []string{bgpd, zebra} {
+		pid, _ := os.ReadFile(filepath.Join(host.Dir(), daemon+"-own.pid")) // #nosec G304 -- our own directory
+		err = errors.Join(err, host.Stop(ctx, daemon))
+
+		// it has lost the right to remove its directory when it ends
+		if number := strings.TrimSpace(string(pid)); number != "" {
+			err = errors.Join(err, os.RemoveAll("/var/tmp/frr/"+daemon+"."+number))
+		}
+	}
 
 	links, listErr := bridges(ctx, host)
 	for _, link := range links {

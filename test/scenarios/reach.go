@@ -81,7 +81,7 @@ func (c call) check(ctx context.Context) error {
 func (c call) answered(ctx context.Context) (netip.Addr, error) {
 	var seen netip.Addr
 
-	return seen, driver.Eventually(ctx, "an answer", reachLimit, func(ctx context.Context) (err error) {
+	return seen, driver.Await(ctx, "an answer", reachLimit, func(ctx context.Context) (err error) {
 		seen, err = c.once(ctx)
 
 		return err

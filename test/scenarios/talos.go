@@ -132,6 +132,7 @@ func Talos() driver.Scenario {
 			{Title: "five nodes, five prefixes, three kinds of sources", Run: checkTalosPrefixes},
 			{Title: "pods get a part of their own node's prefix, IPv4 from the pool", Run: checkTalosPods},
 			{Title: "pods reach pods and the world, and the world them: no NAT, no encapsulation", Run: checkWorld},
+			{Title: "what is for no pod is refused at its node, and does not go round", Run: checkTalosRefused},
 			{Title: "IPv4: pods reach pods with their own address, the world with the node's", Run: checkTalosIPv4},
 		},
 	}
@@ -271,6 +272,27 @@ func checkTalosPrefixes(ctx context.Context, c *driver.Cluster) (string, error) 
 	}
 
 	return checkReported(ctx, c, want)
+}
+
+// checkTalosRefused sends to addresses in prefixes that providers route to nodes, and that no link of theirs has. They are far from the
+// pods' parts.
+func checkTalosRefused(ctx context.Context, c *driver.Cluster) (string, error) {
+	delegated, _, err := delegatedTo(c, "n4")
+	if err != nil {
+		return "", err
+	}
+
+	nobodys := []netip.Addr{netip.MustParseAddr("2001:db8:a002:1c4:5:7::1"), part(delegated, 128, 15, 1).Addr()}
+
+	for _, address := range nobodys {
+		// ping fails, as it shall
+		out, _ := c.ExecOutside(ctx, "ping", "-6", "-n", "-c", "1", "-W", "2", address.String())
+		if !strings.Contains(out, "Destination unreachable: No route") {
+			return "", fmt.Errorf("an echo request to %s is not refused: %s", address, out)
+		}
+	}
+
+	return fmt.Sprintf("%s, %s: no route", nobodys[0], nobodys[1]), nil
 }
 
 // talosPools are where IPv4 pods are from: the keyword v4private.

@@ -92,7 +92,9 @@ func (l *Landscape) StartKea(ctx context.Context, d Delegation) error {
 	dir := d.dir(l)
 	file := filepath.Join(dir, "kea.json")
 	config, err := json.Marshal(map[string]any{"Dhcp6": map[string]any{
-		"interfaces-config": map[string]any{"interfaces": []string{d.Link.bridge()}},
+		// a link without hosts is down, and Kea then cannot listen there yet
+		"interfaces-config": map[string]any{"interfaces": []string{d.Link.bridge()},
+			"service-sockets-max-retries": 1000000, "service-sockets-retry-wait-time": 500},
 		"lease-database":    map[string]any{"type": "memfile", "persist": true, "name": filepath.Join(dir, "leases.csv"), "lfc-interval": 0},
 		"server-id":         map[string]any{"type": "EN", "enterprise-id": 32473, "identifier": "C0FFEE", "persist": false},
 		"renew-timer":       300, "rebind-timer": 600, "preferred-lifetime": 900, "valid-lifetime": 1200,

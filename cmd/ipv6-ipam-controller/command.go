@@ -32,8 +32,9 @@ import (
 const long = `ipv6-ipam-controller gives every node of a shoot its pod ranges.
 
 It runs beside the shoot's control plane and talks to the shoot's API server only. For every Node it cuts a prefix from the
-pool that its configuration names, and writes the part that is for pods to spec.podCIDRs, once; the prefix itself goes to
-the annotation ipv6.networking.extensions.gardener.cloud/node-prefix. No two nodes get prefixes that overlap. The prefix of a deleted
+pool that its configuration names, or checks the one that the node's agent reports in the annotation
+ipv6.networking.extensions.gardener.cloud/reported-node-prefix, and writes the part that is for pods to spec.podCIDRs, once; the
+prefix itself goes to the annotation ipv6.networking.extensions.gardener.cloud/node-prefix. No two nodes get prefixes that overlap. The prefix of a deleted
 node stays unused for --quarantine. Ranges that somebody else wrote are never changed; wrong ones are reported by
 an event on the Node, the Node's condition PodCIDRsAssigned and the metric ipv6_ipam_nodes.
 

@@ -5,6 +5,7 @@
 package ipamcontroller
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -87,6 +88,10 @@ func (c *Controller) decide(batch []string) []task {
 		names = append(names, name)
 		nodes[name] = node
 	}
+	// The older node first: it is the one that gets what two of them report.
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(nodes[a].CreationTimestamp.Compare(nodes[b].CreationTimestamp.Time), strings.Compare(a, b))
+	})
 	var tasks []task
 	for _, name := range names {
 		d := c.book.For(name)

@@ -70,34 +70,34 @@ type stderr struct{}
 func (stderr) Warn(reason, message string) { fmt.Fprintf(os.Stderr, "EVENT %s: %s\n", reason, message) }
 
 // startAgent starts the agent in the node's namespace.
-func startAgent(ctx context.Context, node *space, dir string) (stop func(), err error) {
+func startAgent(ctx context.Context, node *space, dir string) (process int, stop func(), err error) {
 	for _, d := range []string{"cnibin", "net.d"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o750); err != nil {
-			return nil, err
+			return 0, nil, err
 		}
 	}
 	if err := node.uplink("fd00:cafe::11/64"); err != nil {
-		return nil, fmt.Errorf("uplink of the node: %w", err)
+		return 0, nil, fmt.Errorf("uplink of the node: %w", err)
 	}
 	exe, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	log, err := os.Create(filepath.Join(dir, "agent.log"))
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	cmd := exec.CommandContext(ctx, exe)
 	addresses, err := os.MkdirTemp("/dev/shm", "ipv6-bench-")
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	cmd.Env = append(os.Environ(), agentEnv+"="+dir, addressesEnv+"="+addresses)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := node.within(cmd.Start); err != nil {
-		return nil, fmt.Errorf("start the agent: %w", err)
+		return 0, nil, fmt.Errorf("start the agent: %w", err)
 	}
-	return func() {
+	return cmd.Process.Pid, func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 		_ = cmd.Wait()
 		_ = log.Close()

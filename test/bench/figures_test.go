@@ -54,3 +54,18 @@ func TestTable(t *testing.T) {
 Calls measured: a 2 alone and 0 at once; b 2 alone and 0 at once.
 `))
 }
+
+func TestMemory(t *testing.T) {
+	g := NewWithT(t)
+	const status = "VmPeak:\t  9 kB\nVmRSS:\t   47492 kB\nRssAnon:\t   10972 kB\n"
+	g.Expect(memory{60, kib(status, "VmRSS:"), kib(status, "RssAnon:")}.String()).To(Equal(
+		"46.4 MiB resident with 60 pods, 10.7 MiB of it without the program's file"))
+	g.Expect(kib(status, "VmSwap:")).To(BeZero())
+}
+
+func TestDataCell(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(median([]float64{3, 1, 2})).To(Equal(2.0))
+	g.Expect(median([]float64{4, 1, 2, 3})).To(Equal(2.5))
+	g.Expect(cell("%.1f", []float64{1, 2, 3, 4}, []float64{2, 2, 2, 2})).To(Equal("2.5 (1.25×, 1.00–2.00)"))
+}

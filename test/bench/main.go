@@ -91,7 +91,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	stopAgent, err := startAgent(ctx, nodes[0], dir)
+	process, stopAgent, err := startAgent(ctx, nodes[0], dir)
 	if err != nil {
 		return err
 	}
@@ -104,6 +104,7 @@ func run(ctx context.Context, o options) (err error) {
 		// Duplicate address detection takes seconds: fewer samples of it.
 		ptp("ptp", nodes[4], dir, "1", 10),
 	}
+	plugins[0].process = process
 	if err := plugins[0].awaitReady(ctx, dir); err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := measure(ctx, o, dir, plugins, pods); err != nil {
 		return err
 	}
-	fmt.Printf("%s\n%s", where, table(o.atOnce, plugins))
+	fmt.Printf("%s\n%s\nThe agent without its informer: %s.\n", where, table(o.atOnce, plugins), plugins[0].memory)
 	return nil
 }
 

@@ -29,6 +29,9 @@ type plugin struct {
 	// every: it takes part in each round of that number only.
 	every         int
 	alone, atOnce times
+	// process is the daemon that answers the plugin, if there is one, and memory its largest while pods were there.
+	process int
+	memory  memory
 }
 
 // times are what calls of a plugin took.
@@ -113,6 +116,9 @@ func (p *plugin) batch(ctx context.Context, dir string, pods spaces, t *times) e
 		return errors.Join(errs...)
 	}
 	if err := all("ADD", &t.add, &t.allAdd); err != nil {
+		return err
+	}
+	if err := p.weigh(len(pods)); err != nil {
 		return err
 	}
 	return all("DEL", &t.del, &t.allDel)

@@ -4,7 +4,7 @@
 
 // Package lbcontroller gives Services of type LoadBalancer their addresses: it watches the Services of a shoot, lets package lbip decide, and
 // writes their status. Who tells the world of the addresses is none of its business. Why two Services never get the same, whatever
-// crashes or runs beside it, says docs/decisions/0033.
+// crashes or runs beside it, says docs/decisions/0034.
 package lbcontroller
 
 import (

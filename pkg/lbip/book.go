@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package lbip decides which addresses Services of type LoadBalancer get out of the pools that a cluster has for them. It is pure. Why two
-// Services never get one address, whatever crashes or runs beside it, says docs/decisions/0033.
+// Services never get one address, whatever crashes or runs beside it, says docs/decisions/0034.
 package lbip
 
 import (

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	nl "github.com/vishvananda/netlink"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -100,6 +101,8 @@ func connect(dir string) (kubernetes.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
+	// As the agent's own main does it.
+	config.ContentType, config.AcceptContentTypes = kruntime.ContentTypeProtobuf, kruntime.ContentTypeProtobuf+","+kruntime.ContentTypeJSON
 	config.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, "api"))
 	}

@@ -205,16 +205,11 @@ func (r *rack) kubectl(ctx context.Context, args ...string) error {
 const deletionTaint = "ToBeDeletedByClusterAutoscaler"
 
 // checkDrain drains a node that will go, while new connections to the shop come in. The node tells the router at once that it serves no
-// more; its pod of the shop serves those that it has, and another one starts elsewhere.
+// more; its pod of the shop ends after it has served those that it has.
 func (r *rack) checkDrain(ctx context.Context) (string, error) {
 	const name = "n3"
 
 	address, err := r.shopAddress(ctx)
-	if err != nil {
-		return "", err
-	}
-
-	before, err := r.shopPods(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -237,9 +232,7 @@ func (r *rack) checkDrain(ctx context.Context) (string, error) {
 		return r.kubectl(ctx, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=2m")
 	})
 
-	again := r.undrain(ctx, name, before[name], route)
-
-	return found, errors.Join(err, again)
+	return found, errors.Join(err, r.undrain(ctx, name, route))
 }
 
 // hasPrefix expects the router to know the way to a node's own prefix.
@@ -258,8 +251,8 @@ func (r *rack) hasPrefix(ctx context.Context, name string) error {
 	return fmt.Errorf("there is no node %s", name)
 }
 
-// undrain takes a node into service again, and brings a pod of the shop back to it.
-func (r *rack) undrain(ctx context.Context, name string, _ corev1.Pod, route netip.Prefix) error {
+// undrain takes a node into service again; the pod of the shop that has waited for it starts there.
+func (r *rack) undrain(ctx context.Context, name string, route netip.Prefix) error {
 	if err := errors.Join(
 		r.kubectl(ctx, "taint", "node", name, deletionTaint+"-"), r.kubectl(ctx, "uncordon", name), r.waitForShop(ctx, r.Scenario.Nodes),
 	); err != nil {

@@ -95,9 +95,9 @@ func (l *Landscape) StartKea(ctx context.Context, d Delegation) error {
 		// a link without hosts is down, and Kea then cannot listen there yet
 		"interfaces-config": map[string]any{"interfaces": []string{d.Link.bridge()},
 			"service-sockets-max-retries": 1000000, "service-sockets-retry-wait-time": 500},
-		"lease-database":    map[string]any{"type": "memfile", "persist": true, "name": filepath.Join(dir, "leases.csv"), "lfc-interval": 0},
-		"server-id":         map[string]any{"type": "EN", "enterprise-id": 32473, "identifier": "C0FFEE", "persist": false},
-		"renew-timer":       300, "rebind-timer": 600, "preferred-lifetime": 900, "valid-lifetime": 1200,
+		"lease-database": map[string]any{"type": "memfile", "persist": true, "name": filepath.Join(dir, "leases.csv"), "lfc-interval": 0},
+		"server-id":      map[string]any{"type": "EN", "enterprise-id": 32473, "identifier": "C0FFEE", "persist": false},
+		"renew-timer":    300, "rebind-timer": 600, "preferred-lifetime": 900, "valid-lifetime": 1200,
 		"subnet6": []any{map[string]any{
 			"subnet": d.Subnet.Masked().String(), "interface": d.Link.bridge(),
 			"pd-pools": []any{map[string]any{"prefix": d.Pool.Addr().String(), "prefix-len": d.Pool.Bits(), "delegated-len": d.Bits}},

@@ -29,7 +29,7 @@ func (p *plugin) weigh(pods int) error {
 		return err
 	}
 	now := memory{pods: pods, all: kib(string(status), "VmRSS:"), own: kib(string(status), "RssAnon:")}
-	if now.all > p.memory.all {
+	if pods > p.memory.pods || pods == p.memory.pods && now.all > p.memory.all {
 		p.memory = now
 	}
 	return nil

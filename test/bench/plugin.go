@@ -29,7 +29,7 @@ type plugin struct {
 	// every: it takes part in each round of that number only.
 	every         int
 	alone, atOnce times
-	// process is the daemon that answers the plugin, if there is one, and memory its largest while pods were there.
+	// process is the daemon that answers the plugin, if there is one, and memory its largest while most pods were there.
 	process int
 	memory  memory
 }

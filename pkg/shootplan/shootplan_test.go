@@ -162,3 +162,39 @@ func TestGatherServicesOfWhichAPartIsPublished(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(text(got.Services)).To(Equal("2001:db8:2::/64"))
 }
+
+// Custom nodes that find their prefixes by themselves need nobody else, and the plan says so.
+func TestGatherNodesThatReport(t *testing.T) {
+	for name, tc := range map[string]struct {
+		provider, config string
+		want             bool
+	}{
+		"nothing is said":       {"metal", "", false},
+		"AWS knows":             {"aws", "", true},
+		"GCP knows":             {"gcp", `"nodePrefix":{}`, true},
+		"their owner says":      {"metal", `"nodePrefix":{"sources":[{"source":"Custom","nodeSelector":{"matchLabels":{"a":"b"}}},{"source":"Interface"}]}`, true},
+		"somebody else, on AWS": {"aws", `"nodePrefix":{"sources":[{"source":"Custom"}]}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s := shoot(gardencorev1beta1.Networking{}, tc.config)
+			s.Spec.Provider.Type = tc.provider
+			_, facts, err := shootplan.Gather(s, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(facts.NodesReport).To(Equal(tc.want))
+		})
+	}
+}
+
+func TestConfigIsThatOfOurOwnType(t *testing.T) {
+	g := NewWithT(t)
+	s := shoot(gardencorev1beta1.Networking{}, `"routing":{"mode":"Routed"}`)
+	config, err := shootplan.Config(s)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(*config.Routing.Mode)).To(Equal("Routed"))
+	g.Expect(string(*config.Encapsulation.Mode)).To(Equal("Never"), "with defaults")
+
+	s.Spec.Networking.Type = new("calico")
+	g.Expect(shootplan.Config(s)).To(BeNil())
+	g.Expect(shootplan.Config(&gardencorev1beta1.Shoot{})).To(BeNil())
+}

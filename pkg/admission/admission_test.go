@@ -232,3 +232,62 @@ func TestValidateLooksAtWhatOthersLeft(t *testing.T) {
 		g.Expect((&Validator{Reader: readerOf()}).Validate(ctx, shoot, nil)).To(Succeed())
 	})
 }
+
+// How packets travel is stored as it was written, and judged on every change.
+func TestHowPacketsTravel(t *testing.T) {
+	ctx, m, v := context.Background(), &Mutator{Reader: readerOf()}, &Validator{Reader: readerOf()}
+	with := func(config string) *gardencorev1beta1.Shoot {
+		shoot := shootOf("ipv6", "", "", "")
+		shoot.Spec.Networking.ProviderConfig = &runtime.RawExtension{Raw: []byte("{" + networkConfig + config + "}")}
+		return shoot
+	}
+	const (
+		fromNode = `,"ranges":{"nodes":"v6global/64+prefix/96","pods":"v6fromNode","services":"v6global/64"}`
+		bgp      = `,"routing":{"mode":"BGP","bgp":{"asn":64512,"peers":[{"defaultGateway":true,"asn":65000}]}}`
+		lab      = `,"ranges":{"nodes":"v4private","pods":"v4private,v6private/48","services":"v4private,v6private"}`
+		pools    = `,"loadBalancer":{"pools":[{"name":"a","prefixes":["2001:db8:5::/112"]}]}`
+	)
+	stored := func(t *testing.T, config string) *gardencorev1beta1.Shoot {
+		g := NewWithT(t)
+		shoot := with(config)
+		g.Expect(m.Mutate(ctx, shoot, nil)).To(Succeed())
+		g.Expect(v.Validate(ctx, shoot, nil)).To(Succeed())
+		again := shoot.DeepCopy()
+		again.Spec.Region = "elsewhere"
+		want := again.DeepCopy()
+		g.Expect(m.Mutate(ctx, again, shoot)).To(Succeed())
+		g.Expect(again).To(Equal(want), "no defaults are written back")
+		return shoot
+	}
+	for _, tc := range []struct{ before, after, want string }{
+		{fromNode, fromNode + bgp, ""},
+		{fromNode + bgp, fromNode, ""},
+		{fromNode, fromNode + `,"nodePrefix":{"sources":[{"source":"Interface"}]}`, ""},
+		{fromNode, fromNode + pools, ""},
+		{lab + `,"encapsulation":{"mode":"Always"}`, lab + `,"encapsulation":{"mode":"CrossSubnet"}`, ""},
+		{lab + `,"encapsulation":{"mode":"Always"}`, lab, `ranges.nodes: Invalid value: "v4private": pods have IPv6, but nodes have none`},
+		{fromNode + `,"encapsulation":{"mode":"Always"}`, fromNode + `,"encapsulation":{"mode":"Always","vxlan":{"vni":1}}`, "encapsulation.vxlan.vni: Invalid value: 1: was 4096 and cannot be changed"},
+		{fromNode, fromNode + `,"routing":{"mode":"BGP"}`, "routing.bgp: Required value"},
+	} {
+		g := NewWithT(t)
+		old := stored(t, tc.before)
+		updated := with(tc.after)
+		updated.Spec.Networking.IPFamilies, updated.Spec.Kubernetes = old.Spec.Networking.IPFamilies, old.Spec.Kubernetes
+		err := m.Mutate(ctx, updated, old)
+		if tc.want == "" {
+			g.Expect(err).NotTo(HaveOccurred(), tc.after)
+			g.Expect(v.Validate(ctx, updated, old)).To(Succeed(), tc.after)
+			continue
+		}
+		g.Expect(err).To(MatchError(ContainSubstring("spec.networking.providerConfig."+tc.want)), tc.after)
+		g.Expect(v.Validate(ctx, updated, old)).To(MatchError(ContainSubstring("spec.networking.providerConfig."+tc.want)), tc.after)
+	}
+
+	// Once the ranges are known, pools must not overlap them, whoever reserved them.
+	g := NewWithT(t)
+	old := stored(t, fromNode)
+	old.Status.Networking = &gardencorev1beta1.NetworkingStatus{Nodes: []string{"2001:db8:5::/64"}}
+	updated := old.DeepCopy()
+	updated.Spec.Networking.ProviderConfig = with(fromNode + pools).Spec.Networking.ProviderConfig
+	g.Expect(m.Mutate(ctx, updated, old)).To(MatchError(ContainSubstring("overlaps the range of nodes, 2001:db8:5::/64")))
+}

@@ -121,7 +121,16 @@ func TestInvalid(t *testing.T) {
 		{name: "unknown field", config: `{"rangs":{}}`, want: `
 			spec.networking.providerConfig: Invalid value: decoding NetworkConfig: strict decoding error: unknown field "rangs"`},
 		{name: "overlay", nodes: "v6global", pods: "v6global", services: "v6global", config: `{"overlay":{"enabled":true}}`, want: `
-			spec.networking.providerConfig.overlay.enabled: Invalid value: true: must be false: pods of network type "ipv6" are routed, there is no overlay`},
+			spec.networking.providerConfig.overlay.enabled: Invalid value: true: must be false: it is what the admission of some providers writes; what network type "ipv6" encapsulates is said in encapsulation.mode`},
+		{name: "BGP with mistakes", nodes: "v6global+prefix/96", pods: "v6fromNode", services: "v6global",
+			config: `{"routing":{"mode":"BGP","bgp":{"asn":0,"peers":[{"address":"2001:db8::1","asn":65000,"localPreference":100}]}}}`, want: `
+			spec.networking.providerConfig.routing.bgp.asn: Invalid value: 0: must be from 1 to 4294967294; private ones are 64512 to 65534 and 4200000000 to 4294967294 (RFC 6996)
+			spec.networking.providerConfig.routing.bgp.peers[0].localPreference: Forbidden: is told to internal peers only, but this one has AS 65000 and the nodes have AS 0; routers of another AS go by communities`},
+		{name: "a pool within the nodes", nodes: "2001:db8:1::/64+prefix/96", pods: "v6fromNode", services: "v6global",
+			config: `{"loadBalancer":{"pools":[{"name":"a","prefixes":["2001:db8:1::/112"]}]}}`, want: `
+			spec.networking.providerConfig.loadBalancer.pools[0].prefixes[0]: Invalid value: "2001:db8:1::/112": overlaps the range of nodes, 2001:db8:1::/64; choose a range that nothing else has`},
+		{name: "a source for nothing", nodes: "v6global", pods: "v6global", services: "v6global", config: `{"nodePrefix":{"sources":[{"source":"DHCPv6PD"}]}}`, want: `
+			spec.networking.providerConfig.nodePrefix.sources[0].source: Invalid value: "DHCPv6PD": gives each node a prefix of its own, but the pods have a range for themselves; write v6fromNode for pods, or leave the source out`},
 		{name: "a supernet that has no use", nodes: "v6global+prefix/96", pods: "v6fromNode", services: "v6global", config: `{"podSupernet":"2001:db8::/40"}`, want: `
 			spec.networking.pods: Invalid value: "v6fromNode": providerConfig.podSupernet, 2001:db8::/40, is for IPv6 pods that come from nodes that are custom; here it would be a second pods range; leave podSupernet out
 			    v6fromNode

@@ -95,7 +95,7 @@ type State struct {
 	KeepImported bool
 	// Rules are all that bear ProtocolNode.
 	Rules []Rule
-	// Tunnels are all interfaces whose names begin with TunnelPrefix.
+	// Tunnels are all interfaces that bear one of TunnelNames.
 	Tunnels []VXLAN
 	// KeepRoutes leaves routes, rules and tunnels as they are: what they should be is not known.
 	KeepRoutes bool

@@ -14,6 +14,9 @@ import (
 // TunnelPrefix begins the names of tunnels; the digit of the underlay's family follows.
 const TunnelPrefix = "v6vxlan"
 
+// TunnelNames are those that tunnels may have.
+func TunnelNames() []string { return []string{TunnelPrefix + "6", TunnelPrefix + "4"} }
+
 // Tunnel is a VXLAN interface (RFC 7348) with its remote ends.
 type Tunnel struct {
 	VNI, Port int
@@ -102,10 +105,11 @@ func (t Tunnel) routes() []Route {
 }
 
 func (t Tunnel) name() string {
+	names := TunnelNames()
 	if t.Local.Is4() {
-		return TunnelPrefix + "4"
+		return names[1]
 	}
-	return TunnelPrefix + "6"
+	return names[0]
 }
 
 // tunnelMAC is made of the node's address under the tunnel, so that every node knows it without being told; 46 bits are its own.

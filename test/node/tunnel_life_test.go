@@ -85,8 +85,10 @@ func TestTamperedTunnelsAreRepaired(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			g := NewWithT(t)
 			args := strings.Fields(command)
+			repairs := func() int { return strings.Count(n.logged(), "brought the node to its desired state") }
+			done := repairs()
 			n.run(t, args[0], args[1:]...)
-			g.Expect(n.inKernel(t, "v6vxlan4")).NotTo(Equal(before))
+			g.Eventually(repairs, "10s", "20ms").Should(BeNumerically(">", done))
 			g.Eventually(func() string { return n.inKernel(t, "v6vxlan4") }, "10s", "50ms").Should(Equal(before))
 		})
 	}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	nl "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -18,16 +17,17 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
 )
 
-// listTunnels reads the tunnels there are; of sysctls, those that the wanted ones name.
+// listTunnels reads the tunnels there are; of sysctls, those that the wanted ones name. It looks for each by its name: where pods come and
+// go all the time, a list of all interfaces is interrupted again and again.
 func listTunnels(want []dataplane.VXLAN) ([]dataplane.VXLAN, error) {
-	links, err := dump(nl.LinkList)
-	if err != nil {
-		return nil, fmt.Errorf("list interfaces: %w", err)
-	}
 	var out []dataplane.VXLAN
-	for _, l := range links {
-		if !strings.HasPrefix(l.Attrs().Name, dataplane.TunnelPrefix) {
+	for _, name := range dataplane.TunnelNames() {
+		l, err := nl.LinkByName(name)
+		if missing(err) {
 			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("interface %s: %w", name, err)
 		}
 		v := readTunnel(l)
 		if i := slices.IndexFunc(want, func(w dataplane.VXLAN) bool { return w.Name == v.Name }); i >= 0 && !v.Remake {

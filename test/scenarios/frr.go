@@ -72,6 +72,9 @@ func (frr) detects() time.Duration { return time.Second }
 
 const zebra, bgpd = "zebra", "bgpd"
 
+// zebraConfig keeps nexthop objects out of the kernel: FRR 8.4 does not bring a way back into its group there that had lost its carrier.
+const zebraConfig = "log stdout notifications\nno zebra nexthop kernel enable\n"
+
 func (frr) config(nodes, services netip.Prefix, peers []string) string {
 	var neighbors strings.Builder
 	for _, peer := range peers {
@@ -116,7 +119,7 @@ func (f frr) start(ctx context.Context, r *rack) error {
 
 	// FRR wants its user in the group of those who may ask it; the landscape's directory is root's alone
 	for _, daemon := range []struct{ name, socket, config string }{
-		{zebra, "zserv.api", "log stdout notifications\n"}, {bgpd, bgpd + ".vty", f.config(r.nodesRange, r.services, peers)},
+		{zebra, "zserv.api", zebraConfig}, {bgpd, bgpd + ".vty", f.config(r.nodesRange, r.services, peers)},
 	} {
 		dir := r.host().Dir()
 		file := filepath.Join(dir, daemon.name+".conf")

@@ -124,7 +124,7 @@ func newAgent(t testing.TB, s *space, cfg agentconfig.Config, addresses, podCIDR
 	a.proxy()
 	a.configure(cfg)
 	a.write("kubeconfig", cluster.env.Kubeconfig)
-	for _, d := range []string{"bin", "net.d", "plugins", "state"} {
+	for _, d := range []string{"bin", "net.d", "plugins", "state", "addresses"} {
 		if err := os.Mkdir(filepath.Join(a.dir, d), 0o750); err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func (a *agent) start() {
 	a.t.Helper()
 	at := func(name string) string { return filepath.Join(a.dir, name) }
 	a.cmd = exec.Command(cluster.program, //nolint:gosec // the tests' own program
-		"--config", at("agent.json"), "--node-name", a.name, "--kubeconfig", at("kubeconfig"), "--state-dir", at("state"), "--socket", at("cni.sock"),
+		"--config", at("agent.json"), "--node-name", a.name, "--kubeconfig", at("kubeconfig"), "--state-dir", at("state"), "--address-dir", at("addresses"), "--socket", at("cni.sock"),
 		"--cni-bin-dir", at("bin"), "--cni-conf-dir", at("net.d"), "--plugin-dir", at("plugins"), "--http-address", "[::1]:10301")
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
 	if err := a.space.within(a.cmd.Start); err != nil {

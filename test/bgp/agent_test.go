@@ -69,7 +69,8 @@ func TestAgentAnnouncesServices(t *testing.T) {
 	out := l.pingFrom(l.router.space, "2001:db8:100::99", "-c", "1", "-W", "2")
 	l.Expect(out).To(ContainSubstring("From 2001:db8:1::2 icmp_seq=1 Destination unreachable"), out)
 	l.node.run("ip", "address", "add", "2001:db8:5::2/128", "dev", "lo")
-	l.Expect(l.pingFrom(l.node, "2001:db8:5::2", "-c", "1", "-W", "2")).To(ContainSubstring(" 0% packet loss"), "the node's own clients are not refused")
+	l.Eventually(func() string { return l.pingFrom(l.node, "2001:db8:5::2", "-c", "1", "-W", "1") }).WithTimeout(soon).
+		Should(ContainSubstring(" 0% packet loss"), "the node's own clients are not refused")
 
 	l.agent.change(func(n *corev1.Node) {
 		n.Spec.Unschedulable = true

@@ -85,17 +85,21 @@ func (h *history) message(msg string, fields log.Fields) {
 	switch msg {
 	case "Peer Up":
 		p.since = time.Now()
+		return // its state is another one only when it has "changed"
 	case "Peer Down":
 		p.since, p.reason = time.Now(), endOf(fields["Reason"], p.reason)
 		p.ends++
 		if p.broken = fields["Reason"] == graceful; p.broken {
 			h.rearm()
 		}
+		return
 	case "state changed":
 		if fields["new"] == packet.BGP_FSM_ACTIVE.String() {
 			h.ready(peer)
 		}
-		return
+		if up := packet.BGP_FSM_ESTABLISHED.String(); fields["new"] != up && fields["old"] != up {
+			return
+		}
 	case "sent notification":
 		p.reason = "this node ended the session: " + notificationOf(fields)
 		return

@@ -257,8 +257,12 @@ func routeOf(text string, path *api.Path) (bgp.Route, error) {
 		case *api.NextHopAttribute:
 			hop = a.NextHop
 		case *api.MpReachNLRIAttribute:
-			if len(a.NextHops) > 0 {
-				hop = a.NextHops[0]
+			// A router of which the link knows the link-local address only says "::", and that address behind it (RFC 2545).
+			unspecified := func(hop string) bool { return hop == netip.IPv6Unspecified().String() }
+			if hops := slices.DeleteFunc(slices.Clone(a.NextHops), unspecified); len(hops) > 0 {
+				hop = hops[0]
+			} else {
+				hop = route.Peer.String()
 			}
 		}
 		if hop != "" {

@@ -42,9 +42,9 @@ func (d *Decision) newTunnels(cfg agentconfig.Config, own *Node, facts Facts) *t
 		// The network address, which no pod gets.
 		t.inner = append(t.inner, r.Addr())
 	}
-	overhead := 0
-	for _, a := range own.Addrs {
-		overhead = max(overhead, dataplane.Overhead(a))
+	overhead := dataplane.Overhead(netip.IPv6Unspecified())
+	if len(own.Addrs) > 0 && !slices.ContainsFunc(own.Addrs, netip.Addr.Is6) {
+		overhead = dataplane.Overhead(own.Addrs[0])
 	}
 	left := facts.Uplink.MTU - overhead
 	if cfg.MTU == 0 {

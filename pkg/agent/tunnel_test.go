@@ -124,6 +124,11 @@ v6vxlan4 from 10.0.0.1 [2001:db8:0:1::d000:0/128 10.96.1.0/32]
 		{"nobody else yet, and an MTU that was asked for", fixed, both, nil, 1500, `
 mtu 1400
 `},
+		{"a node whose addresses are not known yet", always, dualNode(1), []Node{dualNode(2, "10.0.0.2")}, 1500, `
+mtu 1430
+TunnelFailed blocking=false: node n2 has the addresses [10.0.0.2] and this node []: without a common family there is no tunnel for 2001:db8:0:2::/96
+TunnelFailed blocking=false: node n2 has the addresses [10.0.0.2] and this node []: without a common family there is no tunnel for 10.96.2.0/24
+`},
 		{"a link too narrow for IPv6 in a tunnel", always, four, nil, 1300, `
 mtu 1250
 TunnelMTUTooSmall blocking=true: the uplink eth0 has an MTU of 1300: encapsulation leaves 1250 of it, and IPv6 needs 1280; give the link an MTU of at least 1330

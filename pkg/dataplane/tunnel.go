@@ -155,8 +155,8 @@ func (c TunnelChange) String() string {
 func (c TunnelChange) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 func (c TunnelChange) empty() bool {
-	return !(c.Remake || c.Create || c.Remove || c.Settings) && len(c.AddedAddrs)+len(c.DeletedAddrs)+
-		len(c.AddedNeighbours)+len(c.DeletedNeighbours)+len(c.AddedFDB)+len(c.DeletedFDB) == 0
+	entries := len(c.AddedAddrs) + len(c.DeletedAddrs) + len(c.AddedNeighbours) + len(c.DeletedNeighbours) + len(c.AddedFDB) + len(c.DeletedFDB)
+	return entries == 0 && !c.Remake && !c.Create && !c.Remove && !c.Settings
 }
 
 // diffTunnels compares the tunnels there are with those that shall be.

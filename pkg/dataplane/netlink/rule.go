@@ -6,6 +6,7 @@ package netlink
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -53,6 +54,9 @@ func listRules() ([]dataplane.Rule, error) {
 			req.AddData(nl.NewIfInfomsg(f))
 			return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWRULE)
 		})
+		if errors.Is(err, unix.EAFNOSUPPORT) {
+			continue // a kernel without the family
+		}
 		if err != nil {
 			return nil, fmt.Errorf("list rules: %w", err)
 		}

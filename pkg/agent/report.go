@@ -172,6 +172,7 @@ func (r *Reporter) choose(ctx context.Context, own Node) error {
 	}
 	if r.source != nil {
 		r.Log.Info("the node's prefix comes from another source from now on", "before", r.chosen.Source, "now", sourceName(chosen))
+		r.metrics.forget(r.chosen.Source)
 		r.closeSource(ctx)
 	}
 	if r.chosen != chosen {

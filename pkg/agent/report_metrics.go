@@ -80,6 +80,14 @@ func renewed(before, ps []nodesource.Prefix) bool {
 	})
 }
 
+// forget a source that is not asked any more.
+func (m *reportMetrics) forget(source agentconfig.PrefixSource) {
+	labels := prometheus.Labels{"source": string(source)}
+	m.up.DeletePartialMatch(labels)
+	m.prefixes.DeletePartialMatch(labels)
+	m.success.DeletePartialMatch(labels)
+}
+
 func (m *reportMetrics) wrote(err error) {
 	result := "success"
 	if err != nil {

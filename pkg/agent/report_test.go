@@ -245,6 +245,7 @@ func TestReporterGoesByLabels(t *testing.T) {
 		r.tick(time.Second)
 		g.Expect(r.told()).To(Equal("2001:db8:1::/64 from DHCPv6 on eth1"))
 		g.Expect(r.opened).To(Equal([]string{"Metadata", "DHCPv6PD"}))
+		g.Expect(testutil.CollectAndCount(r.metrics.up)).To(Equal(1), "nothing is told of the one that is not asked any more")
 		r.node.Labels = map[string]string{"cloud": "none"}
 		r.tick(time.Second)
 		g.Expect(r.told()).To(Equal(" from "), "the node has its prefix from the pool")

@@ -15,8 +15,8 @@ package agentconfig
 //	StateDir     DirectoryOrCreate, what outlives a reboot
 //	RunDir       DirectoryOrCreate, the plugin's socket, addresses in use
 //
-// It needs no /run/netns, no hostPID, and of the API: get, list, watch on nodes; create, patch, update on events (core and
-// events.k8s.io). Flags: --config, --node-name (or the environment's NODE_NAME), --http-address.
+// It needs no /run/netns, no hostPID, and of the API: get, list, watch on nodes, and patch where nodes bring their own prefixes; create,
+// patch, update on events (core and events.k8s.io). Flags: --config, --node-name (or the environment's NODE_NAME), --http-address.
 const (
 	// ConfigFile is the default of --config.
 	ConfigFile = "/etc/ipv6-agent/config.json"

@@ -176,7 +176,7 @@ func (b *Book) problems(e *entry) []Problem {
 			ps = append(ps, Problem{ReasonLengthDiffers, fmt.Sprintf("pod range %s is not a /%d", podCIDR, s.PodBits)})
 		}
 		if s.reportable(e) {
-			ps = append(ps, e.reportProblems(s, podCIDR)...)
+			ps = append(ps, e.reportProblems(podCIDR)...)
 		}
 	}
 	return append(ps, b.overlaps(e)...)

@@ -186,7 +186,7 @@ func (b *Book) others(e *entry, t *trie, block netip.Prefix) map[holding][]strin
 }
 
 // reportProblems of a node that has its pod ranges: what it reports today is not what they were cut from.
-func (e *entry) reportProblems(s *space, podCIDR netip.Prefix) []Problem {
+func (e *entry) reportProblems(podCIDR netip.Prefix) []Problem {
 	n := e.node
 	switch {
 	case n.Report == "" && n.ReportSource == "":

@@ -27,6 +27,7 @@ const taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
 type task struct {
 	node     *corev1.Node
 	decision nodeprefix.Decision
+	origin   nodeprefix.Origin
 }
 
 // process gathers what became of the nodes, decides, and applies: first the journal, then the nodes.
@@ -98,7 +99,7 @@ func (c *Controller) decide(batch []string) []task {
 		if d.Verdict == nodeprefix.Assign && !c.journal.claimed[string(nodes[name].UID)] {
 			c.journal.dirty = true
 		}
-		tasks = append(tasks, task{nodes[name], d})
+		tasks = append(tasks, task{nodes[name], d, c.book.Origin(name)})
 	}
 	return tasks
 }

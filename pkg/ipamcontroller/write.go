@@ -45,8 +45,10 @@ func (c *Controller) write(ctx context.Context, t task) result {
 		}
 		want = state{reason: nodeprefix.ReasonAssigned}
 	case nodeprefix.Keep:
-		if err := c.annotate(ctx, t.node, t.decision.Assignment); err != nil {
-			return result{err: err}
+		if t.origin != nodeprefix.FromElsewhere { // such a node is somebody else's to write
+			if err := c.annotate(ctx, t.node, t.decision.Assignment); err != nil {
+				return result{err: err}
+			}
 		}
 		want = state{reason: nodeprefix.ReasonAssigned}
 		if len(t.decision.Problems) > 0 {
@@ -70,7 +72,7 @@ func (c *Controller) write(ctx context.Context, t task) result {
 	if err := c.tell(ctx, t.node, want); err != nil {
 		return result{err: err}
 	}
-	if t.decision.Verdict == nodeprefix.Keep && !known {
+	if t.decision.Verdict == nodeprefix.Keep && !known && t.origin != nodeprefix.FromElsewhere {
 		c.tellOfWriter(t.node)
 	}
 	return result{state: &want}

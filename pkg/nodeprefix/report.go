@@ -36,6 +36,14 @@ func (c Config) originOf(labels map[string]string) Origin {
 	return FromPool
 }
 
+// Origin of the prefix of a node; empty if the book does not know the node.
+func (b *Book) Origin(name string) Origin {
+	if e := b.nodes[name]; e != nil {
+		return e.origin
+	}
+	return ""
+}
+
 func (s Source) matches(labels map[string]string) bool {
 	for k, v := range s.MatchLabels {
 		if has, ok := labels[k]; !ok || has != v {

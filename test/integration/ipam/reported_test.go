@@ -182,6 +182,30 @@ func TestReportChangesUnderPods(t *testing.T) {
 	p.stop(c)
 }
 
+// TestNodesOfOthers are checked, and written nothing to but a condition.
+func TestNodesOfOthers(t *testing.T) {
+	c := start(t)
+	conf := clouds()
+	conf.Sources = []nodeprefix.Source{{Origin: nodeprefix.FromElsewhere, MatchLabels: map[string]string{"cloud": "others"}}, {Origin: nodeprefix.FromNode}}
+	p := c.run(conf, "--leader-elect=false")
+	others := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "others", Labels: map[string]string{"cloud": "others"}}}
+	c.Expect(c.Client.Create(context.Background(), others)).To(Succeed())
+	c.report("others", "2001:db8:5::/64", "whatever it says")
+	c.Expect(c.create("mine", "10.250.0.1")).To(Succeed())
+	c.report("mine", "2001:db8:1:2::/64", "link of eth0")
+	c.Eventually(c.podCIDRs("mine")).Should(HaveLen(2))
+	c.Expect(c.podCIDRs("others")()).To(BeEmpty())
+
+	before := others.DeepCopy()
+	others.Spec.PodCIDR, others.Spec.PodCIDRs = "2001:db8:1:2::/84", []string{"2001:db8:1:2::/84", "100.96.9.0/24"}
+	c.Expect(c.Client.Patch(context.Background(), others, client.StrategicMergeFrom(before), client.FieldOwner("somebody"))).To(Succeed())
+	const message = "PodCIDROverlap: prefix 2001:db8:1:2::/84 overlaps that of mine"
+	c.Eventually(c.conditionOf("others")).Should(Equal("False " + message))
+	c.Expect(c.events("others")()).To(ConsistOf(message), "that others wrote it is as it should be")
+	c.Expect(c.node("others").Annotations).NotTo(HaveKey(annotation))
+	p.stop(c)
+}
+
 // TestKilledBetweenJournalAndNode: a program that may not write nodes is one that dies before it does.
 func TestKilledBetweenJournalAndNode(t *testing.T) {
 	c := start(t)

@@ -190,3 +190,70 @@ func TestDiffTunnels(t *testing.T) {
 		})
 	}
 }
+
+// FuzzDiffTunnels applies the diff of two tunnels to the one, and must arrive at the other.
+func FuzzDiffTunnels(f *testing.F) {
+	f.Add([]byte{1, 2, 3}, []byte{2, 3, 4})
+	f.Add([]byte{}, []byte{7, 7})
+	f.Add([]byte{200, 1}, []byte{})
+	f.Fuzz(func(t *testing.T, before, after []byte) {
+		have, want := tunnelOf(before), tunnelOf(after)
+		changes := dataplane.State{Tunnels: []dataplane.VXLAN{want}}.Diff(nil, nil, []dataplane.VXLAN{have}).Tunnels
+		if len(changes) == 0 {
+			changes = []dataplane.TunnelChange{{}}
+		}
+		c := changes[0]
+		if c.Remake {
+			have.FDB, have.Neighbours, have.Addrs = nil, nil, nil
+		}
+		wanted := func(v dataplane.VXLAN) string { return fmt.Sprint(sorted(v.FDB), sorted(v.Neighbours), sorted(v.Addrs)) }
+		have.FDB = apply(t, have.FDB, c.AddedFDB, c.DeletedFDB)
+		have.Neighbours = apply(t, have.Neighbours, c.AddedNeighbours, c.DeletedNeighbours)
+		have.Addrs = apply(t, have.Addrs, c.AddedAddrs, c.DeletedAddrs)
+		if got := wanted(have); got != wanted(want) {
+			t.Fatalf("have %s, want %s", got, wanted(want))
+		}
+		if c.Remake != (have.VNI != want.VNI) {
+			t.Fatalf("remake %t of VNI %d to %d", c.Remake, have.VNI, want.VNI)
+		}
+	})
+}
+
+// tunnelOf makes one with an address, and an end for each byte.
+func tunnelOf(seed []byte) dataplane.VXLAN {
+	v := dataplane.VXLAN{Name: "v6vxlan4", VNI: len(seed) % 2, Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(len(seed))}), 32)}}
+	for _, b := range seed {
+		m := dataplane.MAC{2, 5: b & 15}
+		if slices.ContainsFunc(v.FDB, func(e dataplane.FDBEntry) bool { return e.MAC == m }) {
+			continue
+		}
+		v.FDB = append(v.FDB, dataplane.FDBEntry{MAC: m, Remote: netip.AddrFrom4([4]byte{10, 0, 0, b >> 4})})
+		v.Neighbours = append(v.Neighbours, dataplane.Neighbour{Addr: netip.AddrFrom16([16]byte{0xfe, 0x80, 15: b & 15}), MAC: m})
+	}
+	return v
+}
+
+func apply[T comparable](t *testing.T, have, add, del []T) []T {
+	for _, x := range add {
+		if slices.Contains(have, x) {
+			t.Fatalf("%v is added, and there already", x)
+		}
+		have = append(have, x)
+	}
+	for _, x := range del {
+		if !slices.Contains(have, x) {
+			t.Fatalf("%v is deleted, and not there", x)
+		}
+		have = slices.DeleteFunc(have, func(y T) bool { return x == y })
+	}
+	return have
+}
+
+func sorted[T any](list []T) []string {
+	var out []string
+	for _, x := range list {
+		out = append(out, fmt.Sprint(x))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -278,6 +278,20 @@ func TestNodesAndTheirPeersPods(t *testing.T) {
 	g.Expect(pods[0].connect(netip.MustParseAddr("2001:db8::1"))).To(MatchError(syscall.ENETUNREACH), "there is no way out by IPv6, and the node says so")
 }
 
+// TestANodeWithoutIPv6AndItsOwnPods: kubelet's probes and the pods' answers, before there is any other node and with one.
+func TestANodeWithoutIPv6AndItsOwnPods(t *testing.T) {
+	needsRoot(t)
+	g := NewWithT(t)
+	s := newSite(t, underlay{v4: true}, agentconfig.EncapsulationAlways)
+	n := s.nodes[0]
+	p := n.newPod(t, "p").add(t)
+	p.echo(t, p.addr(t))
+	g.Expect(n.ask(t, p.addr(t))).To(Equal("fd00:10::1:d000:0"))
+	n.tell(viewOf(*n.file.View.Own))
+	g.Eventually(func() string { return n.ip(t, "link", "show") }, "10s", "20ms").ShouldNot(ContainSubstring("v6vxlan"))
+	g.Expect(n.ask(t, p.addr(t))).To(HavePrefix("fe80::1%"), "the wire's own address, which the pod knows as its gateway")
+}
+
 // connect tries TCP, which tells of ICMP errors.
 func (s *space) connect(to netip.Addr) error {
 	return s.within(func() error {

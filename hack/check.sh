@@ -48,6 +48,7 @@ vulnerabilities() {
 
 run format formatted
 run vet go vet ./...
+run bpf hack/bpf.sh check
 run golangci-lint "$tools/golangci-lint" run --timeout 15m
 run charts go run ./hack/chartcheck
 run alerts go -C hack/tools/promrules test ./...

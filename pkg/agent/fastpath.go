@@ -12,7 +12,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/podip"
 )
 
-// ReasonFastPath: packets of some pods go the ordinary way, which is slower.
+// ReasonFastPath says that packets of some pods go the ordinary way, which is slower.
 const ReasonFastPath = "FastPathFailed"
 
 // quicken puts the uplink and all pods on the fast path, if there is one. Whatever fails costs speed, not packets.

@@ -118,7 +118,7 @@ static __always_inline struct ipv6hdr *parse(struct __sk_buff *skb)
 
 	if (skb->protocol != bpf_htons(ETH_P_IPV6) || (void *)(ip + 1) > (void *)(long)skb->data_end)
 		return 0;
-	if (skb->pkt_type != 0 /* to this host */ || ip->hop_limit <= 1)
+	if (skb->pkt_type != 0 /* to this host */ || skb->vlan_present /* to another device of it */ || ip->hop_limit <= 1)
 		return 0;
 	return ip;
 }

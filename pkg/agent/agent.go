@@ -191,7 +191,7 @@ func (a *Agent) reconcile(ctx context.Context) {
 		a.conclude([]Problem{{Reason: ReasonHostUnknown, Message: err.Error(), Blocking: true}}, 0, 0)
 		return
 	}
-	told, tell, problems := a.router.decide(a.Config, view, facts)
+	told, problems := a.router.decide(a.Config, view, facts)
 	if told != nil {
 		facts.Unforwarded = told.Unreachable
 	}
@@ -201,12 +201,10 @@ func (a *Agent) reconcile(ctx context.Context) {
 	problems = slices.Concat(d.Problems, problems, refused, unheard)
 	changes, failed := a.apply(ctx, d)
 	problems = append(problems, failed...)
-	blocked := slices.ContainsFunc(failed, func(p Problem) bool { return p.Blocking })
-	if !blocked {
+	if blocked := func(p Problem) bool { return p.Blocking }; slices.ContainsFunc(failed, blocked) {
+		told = nil // packets that came would not be forwarded
+	} else {
 		a.router.applied(d, changes)
-	}
-	if blocked || !tell { // blocked: packets that came would not be forwarded
-		told = nil
 	}
 	problems = slices.Concat(problems, a.router.speak(ctx, told), a.setRanges(d), a.look(ctx), a.quicken(facts.Uplink.Name))
 	a.conclude(problems, d.MTU, len(d.State.Routes))

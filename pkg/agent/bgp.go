@@ -77,6 +77,8 @@ type router struct {
 	sessions *pacer
 	// restarting is known when the kernel's routes have been looked at for the first time.
 	restarting *bool
+	// incomplete is true while the decision lacks the Services.
+	incomplete bool
 	// ranges are the pod ranges that the node had last.
 	ranges []netip.Prefix
 	// phase of the node when it was last known.
@@ -120,10 +122,10 @@ func (r *router) changed() (sessions, services, passwords <-chan struct{}) {
 	return sessions, services, passwords
 }
 
-// decide what this node tells its routers; nil while the node is not known. Tell is false while routers are to hear nothing yet.
-func (r *router) decide(cfg agentconfig.Config, view View, facts Facts) (out *announce.Output, tell bool, problems []Problem) {
+// decide what this node tells its routers; nil while the node is not known.
+func (r *router) decide(cfg agentconfig.Config, view View, facts Facts) (out *announce.Output, problems []Problem) {
 	if r == nil || view.Own == nil {
-		return nil, false, nil
+		return nil, nil
 	}
 	in := announce.Input{
 		Node: r.own(cfg, view, facts), Families: r.families, ServiceCIDRs: r.serviceCIDRs, Pools: r.pools, Config: r.config,
@@ -147,8 +149,9 @@ func (r *router) decide(cfg agentconfig.Config, view View, facts Facts) (out *an
 		problems = append(problems, Problem{Reason: ReasonServicesUnknown,
 			Message: "the Services have not been listed since the agent's start, so that none of their addresses is announced; may the agent read Services and EndpointSlices?"})
 	}
+	r.incomplete = !listed && !impatient
 	decided := announce.Decide(in)
-	return &decided, listed || impatient || !r.mustWait(), append(problems, problemsOf(decided.Problems, asked || impatient)...)
+	return &decided, append(problems, problemsOf(decided.Problems, asked || impatient)...)
 }
 
 // problemsOf the decision, one a reason: a user can make thousands of wrong Services, and every node would tell of each.
@@ -175,7 +178,7 @@ func problemsOf(found []announce.Problem, asked bool) []Problem {
 
 // mustWait for all that is announced, because routers would delete what they keep of an earlier process and are not told again.
 func (r *router) mustWait() bool {
-	return r.config.GracefulRestart.Enabled && r.speaker == nil && (r.restarting == nil || *r.restarting)
+	return r.incomplete && r.config.GracefulRestart.Enabled && r.speaker == nil && (r.restarting == nil || *r.restarting)
 }
 
 // own node. Ranges that the Node lost for a moment, as one that is made anew has, stay announced for the pods that run, unless another
@@ -220,7 +223,7 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 		return nil
 	}
 	var problems []Problem
-	if out != nil {
+	if out != nil && !r.mustWait() {
 		if r.speaker == nil {
 			r.speaker = r.Speaker(r.restarting != nil && *r.restarting)
 			go r.follow(ctx)

@@ -53,7 +53,7 @@ func newBGPBench(t *testing.T) *bgpBench {
 			Peers: []agentconfig.BGPPeer{{Address: "2001:db8::1", ASN: 65000, Import: "All"}},
 		},
 	}
-	b.bench.bgp = &BGP{Services: b, Passwords: b, Speaker: func(restarting bool) bgp.Speaker {
+	b.bgp = &BGP{Services: b, Passwords: b, Speaker: func(restarting bool) bgp.Speaker {
 		b.restarting = append(b.restarting, restarting)
 		return b.speaker
 	}}
@@ -135,7 +135,6 @@ func TestANodeThatBootedDoesNotWait(t *testing.T) {
 	g := NewWithT(t)
 	b := newBGPBench(t)
 	b.listed = false
-	b.reconcile(t.Context())
 	b.reconcile(t.Context())
 	g.Expect(b.speaker.Dump()).To(HaveSuffix(announcesPrefix))
 	g.Expect(b.events).To(BeEmpty())

@@ -216,9 +216,10 @@ func (s *Speaker) meritOf(path *api.Path) merit {
 			m.discriminator = a.Med
 		case *api.AsPathAttribute:
 			for _, segment := range a.Segments {
-				if segment.Type == api.AsSegment_AS_SET {
+				switch segment.Type {
+				case api.AsSegment_AS_SET:
 					m.length++ // counts as one (RFC 4271, section 9.1.2.2 a)
-				} else if segment.Type == api.AsSegment_AS_SEQUENCE {
+				case api.AsSegment_AS_SEQUENCE:
 					m.length += uint32(len(segment.Numbers))
 				}
 			}

@@ -81,7 +81,7 @@ func onCloud(
 	}
 	s.Routes = driver.NoRoutes
 	s.AfterDeletion = func(ctx context.Context, c *driver.Cluster) error {
-		return c.Machines().SetGateway(ctx, machine.ShootLink)
+		return c.Machines().ClearLink(ctx, machine.ShootLink)
 	}
 	s.Machine = func(c *driver.Cluster, number int) (driver.Machine, error) {
 		address, prefix, err := given(c, number)

@@ -62,6 +62,10 @@ func TestScenarios(t *testing.T) {
 		t.Run(scenario.Name, func(t *testing.T) {
 			cluster, err := world.DeployScenario(t.Context(), scenario.Name)
 			if err != nil {
+				if cluster, err := world.OpenDemo(t.Context()); err == nil {
+					diagnose(t, cluster)
+				}
+
 				t.Fatalf("the Shoot of scenario %s does not come up: %v", scenario.Name, err)
 			}
 

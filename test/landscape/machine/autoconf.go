@@ -7,11 +7,13 @@ package machine
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -104,6 +106,32 @@ func (l *Landscape) RouteTo(_ context.Context, dst netip.Prefix, host string) er
 		}
 		if err := k.RouteReplace(&route); err != nil {
 			return fmt.Errorf("route to %s at %s: %w", dst, host, err)
+		}
+		return nil
+	})
+}
+
+// ClearLink takes the router's addresses of a link away, and the routes over hosts on it.
+func (l *Landscape) ClearLink(ctx context.Context, link Link) error {
+	if err := l.SetGateway(ctx, link); err != nil {
+		return err
+	}
+	return within(l.Router().NetNS(), func(k *netlink.Handle) error {
+		bridge, err := k.LinkByName(link.bridge())
+		if err != nil {
+			return err
+		}
+		routes, err := k.RouteList(bridge, netlink.FAMILY_ALL)
+		if err != nil {
+			return fmt.Errorf("routes over link %s: %w", link, err)
+		}
+		for _, r := range routes {
+			if r.Gw == nil && r.Via == nil {
+				continue
+			}
+			if err := k.RouteDel(&r); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("route to %s over link %s: %w", r.Dst, link, err)
+			}
 		}
 		return nil
 	})

@@ -63,6 +63,13 @@ func TestAHostOfACloud(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	expectPing(t, outside, "10.7.0.5")
 
+	g.Expect(b.ClearLink(ctx, link)).To(Succeed())
+	for _, family := range []string{"-4", "-6"} {
+		out, err := b.Router().Run(ctx, "ip", family, "route", "show", "dev", "br-cloud-a")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(out).NotTo(ContainSubstring("via"), "routes over hosts of the link")
+	}
+
 	g.Expect(host.StartMetadata(ctx, "hetzner", netip.MustParsePrefix("2001:db8:a::/64"))).To(Succeed())
 	ask := func() (string, error) {
 		return host.Run(ctx, "curl", "--silent", "--fail", "--max-time", "2", "http://169.254.169.254/hetzner/v1/metadata/network-config")

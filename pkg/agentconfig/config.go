@@ -72,6 +72,9 @@ const (
 	SourceCustom PrefixSource = "Custom"
 )
 
+// Reported tells whether nodes ask the source for prefixes of their own, and report them.
+func (s PrefixSource) Reported() bool { return s != SourcePool && s != SourceCustom }
+
 // NodePrefixSource is the source of some nodes' prefixes.
 type NodePrefixSource struct {
 	Source PrefixSource `json:"source"`

@@ -19,7 +19,7 @@ import (
 func agentPermissions(config agentconfig.Config) []client.Object {
 	nodes := []string{"get", "list", "watch"}
 	var objects []client.Object
-	if slices.ContainsFunc(config.NodePrefixSources, reports) {
+	if slices.ContainsFunc(config.NodePrefixSources, func(s agentconfig.NodePrefixSource) bool { return s.Source.Reported() }) {
 		// To report its prefix on its own Node. RBAC cannot tell which one that is.
 		nodes = append(nodes, "patch")
 		objects = NodePolicyObjects()
@@ -41,10 +41,6 @@ func agentPermissions(config agentconfig.Config) []client.Object {
 		})...)
 	}
 	return objects
-}
-
-func reports(s agentconfig.NodePrefixSource) bool {
-	return s.Source != agentconfig.SourcePool && s.Source != agentconfig.SourceCustom
 }
 
 // passwordSecrets are the Secrets that peers name, sorted.

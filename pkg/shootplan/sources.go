@@ -57,11 +57,6 @@ func NodeSources(config *v1alpha1.NetworkConfig, p plan.Plan, providerType strin
 	return sources
 }
 
-// Reported tells whether nodes of the source report prefixes of their own.
-func Reported(s agentconfig.NodePrefixSource) bool {
-	return s.Source != agentconfig.SourcePool && s.Source != agentconfig.SourceCustom
-}
-
 // ForAll tells whether every node has a source among them.
 func ForAll(sources []agentconfig.NodePrefixSource) bool {
 	return slices.ContainsFunc(sources, func(s agentconfig.NodePrefixSource) bool { return len(s.MatchLabels) == 0 })
@@ -82,6 +77,6 @@ func someNodesReport(config *v1alpha1.NetworkConfig, providerType string) bool {
 		return prefixing
 	}
 	return slices.ContainsFunc(config.NodePrefix.Sources, func(s v1alpha1.NodePrefixSource) bool {
-		return s.Source != v1alpha1.SourcePool && s.Source != v1alpha1.SourceCustom
+		return agentconfig.PrefixSource(s.Source).Reported()
 	})
 }

@@ -26,7 +26,7 @@ func nodePrefixes(f facts) (nodeprefix.Config, error) {
 	config := nodeprefix.Config{LoadBalancerPools: loadBalancerPools(f.config)}
 	config.LoadBalancerClassOnly = len(config.LoadBalancerPools) > 0 && f.config.LoadBalancer.ClassOnly
 	for _, r := range f.plan.NodeRanges {
-		reported := r.Family == prefix.IPv6 && r.From == keyword.Nodes && slices.ContainsFunc(sources, shootplan.Reported)
+		reported := r.Family == prefix.IPv6 && r.From == keyword.Nodes && slices.ContainsFunc(sources, func(s agentconfig.NodePrefixSource) bool { return s.Source.Reported() })
 		if r.Custom && !reported {
 			continue
 		}
@@ -87,7 +87,7 @@ func providersNodes(f facts) bool {
 
 func origin(s agentconfig.NodePrefixSource) nodeprefix.Origin {
 	switch {
-	case shootplan.Reported(s):
+	case s.Source.Reported():
 		return nodeprefix.FromNode
 	case s.Source == agentconfig.SourceCustom:
 		return nodeprefix.FromElsewhere

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
@@ -71,7 +72,7 @@ func (a Surroundings) refuses(source v1alpha1.PrefixSource) string {
 		return "is where IPv6 prefixes come from, but pods have no IPv6; leave nodePrefix out, or give pods an IPv6 value"
 	}
 	pods := a.Plan.NodeRanges[i]
-	own := source != v1alpha1.SourcePool && source != v1alpha1.SourceCustom
+	own := agentconfig.PrefixSource(source).Reported()
 	switch {
 	case own && pods.From != keyword.Nodes:
 		return "gives each node a prefix of its own, but the pods have a range for themselves; write v6fromNode for pods, or leave the source out"

@@ -23,7 +23,7 @@ import (
 type cluster struct {
 	client kubernetes.Interface
 	size   int
-	// prefixes given out so far: none is given twice.
+	// prefixes given out so far, and the number of the next one: none is given twice.
 	prefixes int
 	// next Node to be changed.
 	next int
@@ -37,7 +37,7 @@ func newCluster(env *envtest.Environment) (*cluster, error) {
 	config := rest.CopyConfig(env.Config)
 	config.QPS = -1 // the kubelets are many
 	client, err := kubernetes.NewForConfig(config)
-	return &cluster{client: client, numbers: map[string]int{}}, err
+	return &cluster{client: client, prefixes: 1, numbers: map[string]int{}}, err
 }
 
 // grow to the size.
@@ -66,7 +66,7 @@ func (c *cluster) others(has func(i int) string) []string {
 }
 
 func prefixOf(i int) string  { return fmt.Sprintf("2001:db8:2:%x::/96", i) }
-func addressOf(i int) string { return fmt.Sprintf("%s%x", link, i+1) }
+func addressOf(i int) string { return fmt.Sprintf("%s%x", link, i) }
 
 // join makes a Node as its kubelet and the IPAM controller do, only in fewer steps.
 func (c *cluster) join(ctx context.Context, name string, i int) error {

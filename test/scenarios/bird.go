@@ -42,6 +42,7 @@ protocol bgp nodes {
   neighbor range %[6]s as %[8]d;
   passive on;
   hold time %[9]d;
+  error wait time 2, 10;                 # a node that comes back need not wait for a minute
   graceful restart on;                   # a restarted agent loses no packet
   ipv6 {
     import filter from_nodes;

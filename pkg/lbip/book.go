@@ -85,7 +85,7 @@ func NewBook(pools []nodeprefix.LoadBalancerPool) *Book {
 // Version of the Service that the book knows; 0 if it knows none of that name.
 func (b *Book) Version(name string) uint64 {
 	if e := b.services[name]; e != nil {
-		return e.Service.Version
+		return e.Version
 	}
 	return 0
 }
@@ -101,7 +101,7 @@ func (b *Book) Set(s Service) (freed bool) {
 	case e == nil:
 		e = &entry{}
 		b.services[s.Name] = e
-	case s.Version <= e.Service.Version:
+	case s.Version <= e.Version:
 		return false
 	}
 	e.wished = nil

@@ -83,7 +83,7 @@ func (b *Book) For(name string) Decision {
 		return d
 	}
 	d.New = true
-	e.claims = append(e.claims, Claim{Service: e.Name, UID: e.UID, Version: e.Service.Version, Addresses: d.Addresses})
+	e.claims = append(e.claims, Claim{Service: e.Name, UID: e.UID, Version: e.Version, Addresses: d.Addresses})
 	b.claims++
 	b.rebook(e)
 	for _, a := range c.found {

@@ -91,7 +91,7 @@ func Restore(pools []nodeprefix.LoadBalancerPool, j Journal, services []Service)
 	}
 	for _, c := range j.Claims {
 		e := b.services[c.Service]
-		if e == nil || e.UID != c.UID || e.Service.Version > c.Version {
+		if e == nil || e.UID != c.UID || e.Version > c.Version {
 			continue
 		}
 		e.claims = append(e.claims, c)

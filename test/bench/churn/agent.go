@@ -148,9 +148,9 @@ type asked struct {
 }
 
 // host is the kernel that the agent gets: the real one, with a link that all nodes share, or one in memory.
-func (w *witness) host(real bool) (dataplane.Host, error) {
+func (w *witness) host(kernel bool) (dataplane.Host, error) {
 	self := netip.MustParseAddr(link + "1")
-	if !real {
+	if !kernel {
 		k := fake.New()
 		k.UplinkIs = dataplane.Uplink{Name: "up0", MTU: 1500}
 		k.AddrsAre = []netip.Addr{self}
@@ -200,7 +200,7 @@ func (w *witness) Apply(ctx context.Context, s dataplane.State) (dataplane.Chang
 func (w *witness) see(what string) {
 	if !w.known[what] {
 		w.known[what] = true
-		fmt.Fprintf(w.out, "has %s %d\n", what, time.Now().UnixNano())
+		_, _ = fmt.Fprintf(w.out, "has %s %d\n", what, time.Now().UnixNano()) // Flush tells of errors
 	}
 }
 
@@ -236,7 +236,7 @@ func (w *witness) answer() {
 		now.HeapMiB, now.ResidentMiB = float64(mem.HeapAlloc)/(1<<20), resident()
 		text, _ := json.Marshal(now) // numbers
 		w.mu.Lock()
-		fmt.Fprintf(w.out, "asked %s\n", text)
+		_, _ = fmt.Fprintf(w.out, "asked %s\n", text)
 		_ = w.out.Flush() // whoever reads has gone
 		w.mu.Unlock()
 	}

@@ -67,8 +67,8 @@ type frr struct{}
 
 func (frr) name() string { return "FRR" }
 
-// detects at once: the cable is dead.
-func (frr) detects() time.Duration { return time.Second }
+// detects at once, because the cable is dead; a machine that has other things to do takes its time.
+func (frr) detects() time.Duration { return 3 * time.Second }
 
 const zebra, bgpd = "zebra", "bgpd"
 

@@ -48,7 +48,11 @@ func cloudLink(t *testing.T, fake *metadatafake.Server, addresses ...string) (no
 	server.run("ip", "address", "add", "2001:db8:ffff::1/64", "dev", "eth0")
 	for _, a := range addresses {
 		ip, zone, _ := strings.Cut(a, "%")
-		server.run("ip", "address", "add", ip, "dev", "eth0")
+		if strings.Contains(ip, ":") {
+			server.run("ip", "address", "add", ip, "dev", "eth0", "nodad") // to be listened at now
+		} else {
+			server.run("ip", "address", "add", ip, "dev", "eth0")
+		}
 		if zone == "" {
 			node.run("ip", "route", "add", ip, "dev", "eth0")
 		}

@@ -47,26 +47,26 @@ func (v *View) Travel(config *v1alpha1.NetworkConfig, p plan.Plan, providerType 
 			n.LoadBalancers = append(n.LoadBalancers, pool.Name+": "+strings.Join(pool.Prefixes, ", "))
 		}
 		if len(lb.Pools) > 0 && (config.Routing.BGP == nil || !ptr.Deref(config.Routing.BGP.Advertise.LoadBalancerIPs, false)) {
-			v.warnf("loadBalancer", "nobody tells routers of these addresses: lead them to the nodes, or set routing.mode to BGP with advertise.loadBalancerIPs")
+			v.warn("loadBalancer", "nobody tells routers of these addresses: lead them to the nodes, or set routing.mode to BGP with advertise.loadBalancerIPs")
 		}
 	}
 	if *config.Encapsulation.Mode != v1alpha1.EncapsulationModeNever && *config.Routing.Mode == v1alpha1.RoutingModeRouted {
-		v.warnf("encapsulation", "it decides the way between nodes; the infrastructure's routes lead there from outside only")
+		v.warn("encapsulation", "it decides the way between nodes; the infrastructure's routes lead there from outside only")
 	}
 	v.Network = n
 }
 
-func (v *View) warnf(about, format string, args ...any) {
-	v.Warnings = append(v.Warnings, Warning{Range: about, Message: fmt.Sprintf(format, args...)})
+func (v *View) warn(about, message string) {
+	v.Warnings = append(v.Warnings, Warning{Range: about, Message: message})
 }
 
 // warnAnnounced says what of the announced nobody far away can use.
 func (v *View) warnAnnounced(a *v1alpha1.Advertise, config *v1alpha1.NetworkConfig, p plan.Plan) {
 	if (ptr.Deref(a.ServiceRange, false) || ptr.Deref(a.ClusterIPs, false)) && privateServices(p) {
-		v.warnf(string(keyword.Services), "they are announced to routers, but private: only who has a route to such addresses reaches them; v6global would make them public")
+		v.warn(string(keyword.Services), "they are announced to routers, but private: only who has a route to such addresses reaches them; v6global would make them public")
 	}
 	if ptr.Deref(a.ExternalIPs, false) && (config.LoadBalancer == nil || len(config.LoadBalancer.Pools) == 0) {
-		v.warnf("routing", "advertise.externalIPs announces addresses of loadBalancer.pools only, and there are none")
+		v.warn("routing", "advertise.externalIPs announces addresses of loadBalancer.pools only, and there are none")
 	}
 }
 

@@ -82,6 +82,7 @@ type PerNode struct {
 
 // Warning is what a person should know.
 type Warning struct {
+	// Range that it is about, or the field of the providerConfig.
 	Range   string `json:"range"`
 	Message string `json:"message"`
 }

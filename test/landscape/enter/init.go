@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -93,7 +94,9 @@ func dropNetNS() error {
 	for line := range strings.Lines(string(mounts)) {
 		fields := strings.Fields(line)
 		if len(fields) > 4 && strings.HasPrefix(fields[4], "/run/netns/") {
-			if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil {
+			err := unix.Unmount(fields[4], unix.MNT_DETACH)
+			// whoever removes a namespace unmounts it everywhere
+			if gone := errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT); err != nil && !gone {
 				return fmt.Errorf("unmounting %s: %w", fields[4], err)
 			}
 		}

@@ -21,6 +21,8 @@ func FuzzNetworkConfig(f *testing.F) {
 		``, `null`, `{}`, `{"overlay":{"enabled":false}}`, `{"ranges":{"nodes":"v6global/64+prefix/96","pods":"v6fromNode"}}`,
 		`{"routing":{"mode":"Routed"},"encapsulation":{},"podSupernet":"2001:db8::/32","mtu":1280}`, `{"ranges":{"nodes":"`, `ranges: {pods: v6private}`,
 		`{"apiVersion":"` + apiVersion + `","kind":"NetworkConfig","snatToUpstreamDNS":{"enabled":true}}`, `[]`, `"text"`, `{"mtu":2147483648}`,
+		`{"routing":{"mode":"BGP","bgp":{"asn":64512,"peers":[{"address":"fe80::1%eth0","asn":65000,"holdTime":"1m30s","families":["IPv6"],"nodeSelector":{"matchLabels":{"a":"b"}}}]}}}`,
+		`{"nodePrefix":{"sources":[{"source":"Metadata","metadata":{"provider":"aws"}}]},"encapsulation":{"mode":"Always","vxlan":{"vni":1}},"loadBalancer":{"pools":[{"name":"a","prefixes":["::/0"]}]}}`,
 	} {
 		f.Add(text)
 	}

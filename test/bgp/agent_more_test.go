@@ -46,8 +46,9 @@ protocol bgp node {
   connect retry time 1; error wait time 1,1;
   ipv6 { import all; export where source = RTS_STATIC; };
 }
-protocol static { ipv6; route 2001:db8:400::/48 blackhole; route 2001:db8:2::/81 blackhole; }
+protocol static { ipv6; route 2001:db8:400::/48 blackhole; route 2001:db8:2::/81 blackhole; route 2001:db8:77::/64 blackhole; }
 `)
+	linkNamed(node, newSpace(t, "storage"), "eth1", "eth0", []string{"2001:db8:77::2/64"}, []string{"2001:db8:77::1/64"})
 	cfg := bgpConfig()
 	cfg.BGP.Peers = []agentconfig.BGPPeer{{DefaultGateway: true, ASN: 65000, Import: "All", HoldTimeSeconds: 9}}
 	a := newAgent(t, node, cfg, []string{"2001:db8:1::2"}, []string{"2001:db8:2::/80"})
@@ -57,5 +58,7 @@ protocol static { ipv6; route 2001:db8:400::/48 blackhole; route 2001:db8:2::/81
 	g.Eventually(func() string { return r.routes("2001:db8:2::/80") }).WithTimeout(soon).Should(ContainSubstring("dev eth0 proto bird"))
 	g.Eventually(func() string { return node.routes("2001:db8:400::/48") }).WithTimeout(soon).Should(ContainSubstring("via fe80::1 dev eth0 proto 148"))
 	g.Expect(node.routes("2001:db8:2::/81")).To(BeEmpty(), "it would take the node's own pods away")
-	g.Eventually(a.events).WithTimeout(soon).Should(ContainSubstring("BGPRouteRefused: 1 routes of BGP peers are not used: 2001:db8:2::/81, told by fe80::1"))
+	g.Expect(node.routes("2001:db8:77::/64")).To(HavePrefix("2001:db8:77::/64 dev eth1 proto kernel"), "it would take a link away")
+	g.Eventually(a.events).WithTimeout(soon).Should(And(ContainSubstring("BGPRouteRefused: 2 routes of BGP peers are not used: 2001:db8:2::/81, told by fe80::1"),
+		ContainSubstring("2001:db8:77::/64, told by fe80::1%eth0, lies in the prefix of a link of this node")))
 }

@@ -24,20 +24,20 @@ func newMeters(r prometheus.Registerer) *meters {
 	f := promauto.With(r)
 	return &meters{
 		addresses: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "ipv6_load_balancer_addresses", Help: "Addresses of the pools for LoadBalancer Services by family and state (free, used).",
+			Name: "ipv6_ipam_load_balancer_addresses", Help: "Addresses of the pools for LoadBalancer Services by family and state (free, used).",
 		}, []string{"pool", "family", "state"}),
 		services: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "ipv6_load_balancer_services", Help: "LoadBalancer Services by what became of them; Allocated is well, every other reason is not.",
+			Name: "ipv6_ipam_load_balancer_services", Help: "LoadBalancer Services by what became of them; Allocated is well, every other reason is not.",
 		}, []string{"reason"}),
 		latency: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "ipv6_load_balancer_allocation_seconds", Help: "Time from a Service's creation until its status was written.",
+			Name: "ipv6_ipam_load_balancer_allocation_seconds", Help: "Time from a Service's creation until its status was written.",
 			Buckets: []float64{.1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600},
 		}),
 		problems: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "ipv6_load_balancer_problems_total", Help: "Services that were found without, or with other than the wanted addresses, by reason.",
+			Name: "ipv6_ipam_load_balancer_problems_total", Help: "Services that were found without, or with other than the wanted addresses, by reason.",
 		}, []string{"reason"}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "ipv6_load_balancer_errors_total", Help: "Failed operations (restore, journal, service), each of which is tried again.",
+			Name: "ipv6_ipam_load_balancer_errors_total", Help: "Failed operations (restore, journal, service), each of which is tried again.",
 		}, []string{"operation"}),
 	}
 }

@@ -210,5 +210,5 @@ func TestAlertsAreExpressions(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred(), r.Alert)
 		}
 	}
-	g.Expect(rules).To(Equal(2))
+	g.Expect(rules).To(Equal(3))
 }

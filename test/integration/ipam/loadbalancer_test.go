@@ -303,12 +303,12 @@ func TestMetricsOfLoadBalancers(t *testing.T) {
 	}
 	c.allHold(3)
 	c.Eventually(func() (string, error) { return get("http://" + metrics + "/metrics") }).Should(SatisfyAll(
-		ContainSubstring(`ipv6_load_balancer_addresses{family="IPv6",pool="public",state="used"} 3`),
-		ContainSubstring(`ipv6_load_balancer_addresses{family="IPv6",pool="public",state="free"} 0`),
-		ContainSubstring(`ipv6_load_balancer_services{reason="Allocated"} 3`),
-		ContainSubstring(`ipv6_load_balancer_services{reason="PoolExhausted"} 1`),
-		ContainSubstring(`ipv6_load_balancer_problems_total{reason="PoolExhausted"} 1`),
-		ContainSubstring(`ipv6_load_balancer_allocation_seconds_count 3`),
+		ContainSubstring(`ipv6_ipam_load_balancer_addresses{family="IPv6",pool="public",state="used"} 3`),
+		ContainSubstring(`ipv6_ipam_load_balancer_addresses{family="IPv6",pool="public",state="free"} 0`),
+		ContainSubstring(`ipv6_ipam_load_balancer_services{reason="Allocated"} 3`),
+		ContainSubstring(`ipv6_ipam_load_balancer_services{reason="PoolExhausted"} 1`),
+		ContainSubstring(`ipv6_ipam_load_balancer_problems_total{reason="PoolExhausted"} 1`),
+		ContainSubstring(`ipv6_ipam_load_balancer_allocation_seconds_count 3`),
 	))
 	p.stop(c)
 }

@@ -150,7 +150,7 @@ func (r *rack) service(ctx context.Context, namespace, name string) (*corev1.Ser
 
 	service := &corev1.Service{}
 	if err := api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, service); err != nil {
-		return nil, fmt.Errorf("Service %s/%s: %w", namespace, name, err)
+		return nil, fmt.Errorf("reading Service %s/%s: %w", namespace, name, err)
 	}
 
 	return service, nil

@@ -192,7 +192,7 @@ func (r *rack) unallocated(ctx context.Context) (netip.Addr, error) {
 
 	list := &corev1.ServiceList{}
 	if err := api.List(ctx, list); err != nil {
-		return netip.Addr{}, fmt.Errorf("Services: %w", err)
+		return netip.Addr{}, fmt.Errorf("listing Services: %w", err)
 	}
 
 	bytes := r.services.Addr().As16()

@@ -290,4 +290,12 @@ func TestHowPacketsTravel(t *testing.T) {
 	updated := old.DeepCopy()
 	updated.Spec.Networking.ProviderConfig = with(fromNode + pools).Spec.Networking.ProviderConfig
 	g.Expect(m.Mutate(ctx, updated, old)).To(MatchError(ContainSubstring("overlaps the range of nodes, 2001:db8:5::/64")))
+
+	// Ranges that are known later hold up no other change.
+	old = stored(t, fromNode+pools)
+	old.Status.Networking = &gardencorev1beta1.NetworkingStatus{Nodes: []string{"2001:db8:5::/64"}}
+	updated = old.DeepCopy()
+	updated.Spec.Hibernation = &gardencorev1beta1.Hibernation{Enabled: new(true)}
+	g.Expect(m.Mutate(ctx, updated, old)).To(Succeed())
+	g.Expect(v.Validate(ctx, updated, old)).To(Succeed())
 }

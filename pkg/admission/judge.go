@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	gardencorev1beta1 "github.com/gardener/gardener/pkg/apis/core/v1beta1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -41,7 +42,12 @@ func judgeRanges(shoot *gardencorev1beta1.Shoot, is asked, was *asked, facts pla
 	errs := rangeErrors(err, where)
 	errs = append(errs, validation.ValidateIPAM(is.config.IPAM, is.ranges, ipamPath)...)
 	if err == nil {
-		around := validation.Surroundings{Plan: p, Known: published(shoot), ProviderType: shoot.Spec.Provider.Type}
+		around := validation.Surroundings{Plan: p, ProviderType: shoot.Spec.Provider.Type}
+		// A pool that was there before the range that it overlaps is no mistake of this update, and must not hold it up, for it may well
+		// be Gardener's own. The controller tells of it.
+		if was == nil || !apiequality.Semantic.DeepEqual(is.config.LoadBalancer, was.config.LoadBalancer) {
+			around.Known = published(shoot)
+		}
 		errs = append(errs, validation.ValidatePlanned(is.config, around, providerConfigPath)...)
 	}
 	if was != nil {

@@ -274,6 +274,32 @@ func TestVersionThatIsNoNumber(t *testing.T) {
 	g.Expect(err).To(MatchError(`the resourceVersion "x" of Service default/web is no number, so that older cannot be told from newer`))
 }
 
+func TestOurs(t *testing.T) {
+	class := func(name string) func(*corev1.Service) {
+		return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name }
+	}
+	for _, tc := range []struct {
+		name            string
+		change          func(*corev1.Service)
+		want, classOnly bool
+	}{
+		{"no class", func(*corev1.Service) {}, true, false},
+		{"our class", class(Class), true, true},
+		{"another class", class("example.com/other"), false, false},
+		{"another type", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }, false, false},
+		{"being deleted", func(s *corev1.Service) { s.DeletionTimestamp = &metav1.Time{} }, false, false},
+		{"served by a cloud", func(s *corev1.Service) {
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{Hostname: "lb.example.com"}}
+		}, false, false},
+	} {
+		g := NewWithT(t)
+		s := &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer}}
+		tc.change(s)
+		g.Expect((&Controller{}).ours(s)).To(Equal(tc.want), tc.name)
+		g.Expect((&Controller{options: Options{ClassOnly: true}}).ours(s)).To(Equal(tc.classOnly), tc.name)
+	}
+}
+
 func TestRequested(t *testing.T) {
 	for _, tc := range []struct {
 		annotation, field string

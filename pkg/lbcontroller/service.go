@@ -49,13 +49,14 @@ func (c *Controller) serviceOf(svc *corev1.Service) (lbip.Service, error) {
 	return s, nil
 }
 
-// ours tells whether we are asked for the Service's addresses. One that is being deleted gets none any more.
+// ours tells whether we are asked for the Service's addresses. One that is being deleted gets none any more; one that has a host name has
+// it from the load balancer controller of a cloud.
 func (c *Controller) ours(svc *corev1.Service) bool {
 	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || svc.DeletionTimestamp != nil {
 		return false
 	}
 	if svc.Spec.LoadBalancerClass == nil {
-		return !c.options.ClassOnly
+		return !c.options.ClassOnly && !slices.ContainsFunc(svc.Status.LoadBalancer.Ingress, func(i corev1.LoadBalancerIngress) bool { return i.Hostname != "" })
 	}
 	return *svc.Spec.LoadBalancerClass == Class
 }

@@ -76,6 +76,11 @@ func wire(ns *os.File, host, pod dataplane.End, owner string) error {
 	if err := finish(h, pair, host); err != nil {
 		return fmt.Errorf("host's end: %w", err)
 	}
+	// The host's end was switched on before it had a carrier, and drops packets until the kernel's link watch gets to it, some time later;
+	// to answer this question, the kernel does that first (Linux 6.8).
+	if _, err := h.LinkByIndex(pair.Attrs().Index); err != nil {
+		return fmt.Errorf("host's end: %w", err)
+	}
 	return nil
 }
 

@@ -17,10 +17,11 @@ import (
 
 // The reasons of problems with tunnels.
 const (
-	ReasonTunnel       = "TunnelFailed"
-	ReasonTunnelMTU    = "TunnelMTUTooSmall"
-	ReasonGuard        = "TunnelUnguarded"
-	ReasonUnforwarding = "RuleFailed"
+	ReasonTunnel    = "TunnelFailed"
+	ReasonTunnelMTU = "TunnelMTUTooSmall"
+	ReasonGuard     = "TunnelUnguarded"
+	// ReasonRule: packets to a range of Services that nobody has may go round between the node and its router.
+	ReasonRule = "RuleFailed"
 )
 
 // tunnels collects what goes encapsulated to other nodes, by the family of the underlay.
@@ -106,18 +107,13 @@ func underlay(own, other []netip.Addr) (local, remote netip.Addr, ok bool) {
 	return netip.Addr{}, netip.Addr{}, false
 }
 
-// all tunnels, that over IPv6 first. One family's addresses of the node are those of one tunnel only.
+// all tunnels, that over IPv6 first.
 func (t *tunnels) all() []dataplane.Tunnel {
 	var out []dataplane.Tunnel
 	for _, is4 := range []bool{false, true} {
-		tunnel := t.by[is4]
-		if tunnel == nil {
-			continue
+		if tunnel := t.by[is4]; tunnel != nil {
+			out = append(out, *tunnel)
 		}
-		if len(out) > 0 {
-			tunnel.Inner = nil
-		}
-		out = append(out, *tunnel)
 	}
 	return out
 }
@@ -179,7 +175,7 @@ func applyProblems(err error) []Problem {
 		out = append(out, Problem{Reason: ReasonTunnel, Message: e.Error()})
 	}
 	for _, e := range some.Rules {
-		out = append(out, Problem{Reason: ReasonUnforwarding, Message: e.Error()})
+		out = append(out, Problem{Reason: ReasonRule, Message: e.Error()})
 	}
 	for _, e := range some.Routes {
 		out = append(out, Problem{Reason: ReasonRoute, Message: e.Error()})

@@ -88,7 +88,7 @@ v6vxlan6 from 2001:db8::1 [2001:db8:0:1::d000:0/128 10.96.1.0/32]
 		{"peers of one family each", always, both, []Node{dualNode(2, "10.0.0.2"), dualNode(3, "2001:db8:1::3")}, 1500, `
 mtu 1430
 v6vxlan6 from 2001:db8::1 [2001:db8:0:1::d000:0/128 10.96.1.0/32]
-v6vxlan4 from 10.0.0.1 []
+v6vxlan4 from 10.0.0.1 [2001:db8:0:1::d000:0/128 10.96.1.0/32]
 10.96.2.0/24 by v6vxlan4 to 10.0.0.2
 10.96.3.0/24 by v6vxlan6 to 2001:db8:1::3
 2001:db8:0:2::/96 by v6vxlan4 to 10.0.0.2

@@ -206,7 +206,9 @@ func FuzzDiffTunnels(f *testing.F) {
 		if c.Remake {
 			have.FDB, have.Neighbours, have.Addrs = nil, nil, nil
 		}
-		wanted := func(v dataplane.VXLAN) string { return fmt.Sprint(sorted(v.FDB), sorted(v.Neighbours), sorted(v.Addrs)) }
+		wanted := func(v dataplane.VXLAN) string {
+			return fmt.Sprint(sorted(v.FDB), sorted(v.Neighbours), sorted(v.Addrs))
+		}
 		have.FDB = apply(t, have.FDB, c.AddedFDB, c.DeletedFDB)
 		have.Neighbours = apply(t, have.Neighbours, c.AddedNeighbours, c.DeletedNeighbours)
 		have.Addrs = apply(t, have.Addrs, c.AddedAddrs, c.DeletedAddrs)

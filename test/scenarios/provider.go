@@ -160,27 +160,35 @@ func checkNative(ctx context.Context, c *driver.Cluster, calls []call) (string, 
 		}
 	}
 
-	web := 0
+	openings, err := untouched(packets, known)
+
+	return fmt.Sprintf("%d calls; none of %d packets at the router wrapped, none of %d openings translated", count, len(packets), openings), err
+}
+
+// untouched counts the IPv6 packets that open a connection to port webPort. It fails if there is none, if one has an address that is
+// neither a caller's nor a server's, or if any packet is wrapped.
+func untouched(packets []capture.Packet, known map[netip.Addr]bool) (int, error) {
+	openings := 0
 
 	for _, p := range packets {
 		if p.Encapsulated() {
-			return "", fmt.Errorf("an encapsulated packet passed the router: %s", p)
+			return 0, fmt.Errorf("an encapsulated packet passed the router: %s", p)
 		}
 
 		if !p.SYN || p.DestinationPort != webPort || !p.Source.Is6() {
 			continue
 		}
 
-		if web++; !known[p.Source] || !known[p.Destination] {
-			return "", fmt.Errorf("a packet passed the router with an address that is neither caller's nor server's: %s", p)
+		if openings++; !known[p.Source] || !known[p.Destination] {
+			return 0, fmt.Errorf("a packet passed the router with an address that is neither caller's nor server's: %s", p)
 		}
 	}
 
-	if web == 0 {
-		return "", fmt.Errorf("none of %d packets at the router is one of the calls", len(packets))
+	if openings == 0 {
+		return 0, fmt.Errorf("none of %d packets at the router opens a connection", len(packets))
 	}
 
-	return fmt.Sprintf("%d calls; none of %d packets at the router wrapped, none of %d openings translated", count, len(packets), web), nil
+	return openings, nil
 }
 
 // checkWorld has all web servers call one another and the world, and the world them.

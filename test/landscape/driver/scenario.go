@@ -175,16 +175,13 @@ func (d *Driver) DeployScenario(ctx context.Context, name string) (*Cluster, err
 		return nil, err
 	}
 
-	return cluster, d.run(ctx, []step{
-		{"owner: a web server on every node", func(ctx context.Context) error { return cluster.DeployWorkload(ctx, scenario.Nodes) }},
-		{"scenario: " + scenario.Title, func(ctx context.Context) error {
-			if scenario.AfterNodes == nil {
-				return nil
-			}
+	steps := []step{{"owner: a web server on every node", func(ctx context.Context) error { return cluster.DeployWorkload(ctx, scenario.Nodes) }}}
 
-			return scenario.AfterNodes(ctx, cluster)
-		}},
-	})
+	if scenario.AfterNodes != nil {
+		steps = append(steps, step{"scenario " + name + ": settled", func(ctx context.Context) error { return scenario.AfterNodes(ctx, cluster) }})
+	}
+
+	return cluster, d.run(ctx, steps)
 }
 
 // deleteOther makes room: there is one Shoot at a time.

@@ -50,7 +50,8 @@ func TestWatchNodes(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(nodes.Changed()).Should(Receive())
 	own = nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::/64")
-	g.Expect(nodes.View()).To(Equal(View{Known: true, Own: &own, Peers: []Node{peer}}))
+	g.Eventually(nodes.View).Should(Equal(View{Known: true, Own: &own, Peers: []Node{peer}}))
+	drain()
 
 	heartbeat := kubeNode("n2", "2001:db8::12", "2001:db8:0:2::/64", "10.0.2.0/24")
 	heartbeat.Annotations["large"] = "y"
@@ -60,7 +61,7 @@ func TestWatchNodes(t *testing.T) {
 
 	g.Expect(client.CoreV1().Nodes().Delete(ctx, "n2", metav1.DeleteOptions{})).To(Succeed())
 	g.Eventually(nodes.Changed()).Should(Receive())
-	g.Expect(nodes.View()).To(Equal(View{Known: true, Own: &own}))
+	g.Eventually(nodes.View).Should(Equal(View{Known: true, Own: &own}))
 }
 
 // TestAViewIsWholeOrEmpty: peers that were not listed yet would lose their routes.

@@ -126,13 +126,15 @@ func Own(root string) ([]Program, error) {
 		{Name: "landscape-metadata", Module: ".", Package: "./test/landscape/metadata", LDFlags: strip},
 		{Name: "pause", Module: ".", Package: "./test/landscape/pause", LDFlags: strip},
 	}
+	// the same as the Makefile's TAGS
+	tags := map[string]string{"ipv6-agent": "grpcnotrace"}
 	entries, err := os.ReadDir(filepath.Join(root, "cmd"))
 	if err != nil {
 		return nil, fmt.Errorf("the project's programs: %w", err)
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			programs = append(programs, Program{Name: e.Name(), Module: ".", Package: "./cmd/" + e.Name(), LDFlags: flags})
+			programs = append(programs, Program{Name: e.Name(), Module: ".", Package: "./cmd/" + e.Name(), LDFlags: flags, Tags: tags[e.Name()]})
 		}
 	}
 	if _, err := os.Stat(filepath.Join(root, "test", "landscape", "main.go")); err == nil {

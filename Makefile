@@ -102,6 +102,10 @@ bench-ipam: binaries ## The pool with 100,000 reservations beside others' alloca
 	go run ./test/bench/prefixes
 	go run ./test/bench/thousand
 
+.PHONY: bench-churn
+bench-churn: binaries ## The agent beside 1,000 Nodes that come, go and change on a real API server
+	go run ./test/bench/churn
+
 .PHONY: bench
 bench: ## Benchmarks of the pure core, and of the CNI plugin beside others (root)
 	go test -run '^$$' -bench . -benchmem $$(grep -rl --include='*_test.go' '^func Benchmark' pkg | xargs -n 1 dirname | sed 's|^|./|' | sort -u)

@@ -193,7 +193,9 @@ func TestReporterSaysWhyThereIsNone(t *testing.T) {
 func TestReporterKeepsWhatIsKnown(t *testing.T) {
 	report(t, nil, func(g *WithT, r *newsroom) {
 		// The agent starts anew, and nobody can be asked.
-		r.set(func() { r.node.Annotations = map[string]string{nodeprefix.AnnotationReportedPrefix: "2001:db8:1::/64", nodeprefix.AnnotationPrefixSource: "DHCPv6 on eth1"} })
+		r.set(func() {
+			r.node.Annotations = map[string]string{nodeprefix.AnnotationReportedPrefix: "2001:db8:1::/64", nodeprefix.AnnotationPrefixSource: "DHCPv6 on eth1"}
+		})
 		r.sources["DHCPv6PD"].Set(nil, errors.New("no server"))
 		r.tick(time.Minute)
 		g.Expect(r.told()).To(Equal("2001:db8:1::/64 from DHCPv6 on eth1"))

@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -69,6 +70,7 @@ func New() (*FastPath, error) {
 		return nil, fmt.Errorf("fast path: %w", err)
 	}
 	c, err := ebpf.NewCollection(spec)
+	btf.FlushKernelSpec() // a few MiB that nobody needs again
 	if err != nil {
 		return nil, fmt.Errorf("fast path: this kernel does not take the programs, which needs Linux 6.6 with BTF and connection tracking: %w", err)
 	}

@@ -176,7 +176,11 @@ func execOn(ctx context.Context, host string, args []string) error {
 
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 
-	return cmd.Run()
+	if err := cmd.Run(); err != nil {
+		return ranError{err}
+	}
+
+	return nil
 }
 
 func e2e(ctx context.Context, args []string) error {

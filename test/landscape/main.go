@@ -27,15 +27,24 @@ import (
 // skipBuild is for those who know that nothing changed.
 var skipBuild bool
 
+// ranError is that of a program which ran with this one's terminal, and has said itself what is wrong.
+type ranError struct{ error }
+
+// Unwrap gives the cause.
+func (e ranError) Unwrap() error { return e.error }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
 
 	stop()
 
-	// a program that was run for a person has said itself what is wrong
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && (err == error(exit) || errors.Unwrap(err) == error(exit)) {
+	var (
+		ran  ranError
+		exit *exec.ExitError
+	)
+
+	if errors.As(err, &ran) && errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())
 	}
 
@@ -174,7 +183,7 @@ func run(ctx context.Context, env []string, program string, args ...string) erro
 	cmd.Env = append(os.Environ(), env...)
 
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Base(program), err)
+		return ranError{fmt.Errorf("%s: %w", filepath.Base(program), err)}
 	}
 
 	return nil

@@ -122,7 +122,10 @@ func (c *Cluster) markDeleted(ctx context.Context) error {
 		return err
 	}
 
-	if err := c.garden.Delete(ctx, c.Shoot); err != nil {
+	// gardener-apiserver looks for the confirmation in a cache
+	if err := until(ctx, waiting{what: "the Shoot's deletion to be accepted", limit: 30 * time.Second}, func(ctx context.Context) error {
+		return client.IgnoreNotFound(c.garden.Delete(ctx, c.Shoot))
+	}); err != nil {
 		return fmt.Errorf("deleting Shoot %s: %w", c.Shoot.Name, err)
 	}
 

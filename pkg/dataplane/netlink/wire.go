@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	nl "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -76,11 +77,6 @@ func wire(ns *os.File, host, pod dataplane.End, owner string) error {
 	if err := finish(h, pair, host); err != nil {
 		return fmt.Errorf("host's end: %w", err)
 	}
-	// The host's end was switched on before it had a carrier, and drops packets until the kernel's link watch gets to it, some time later;
-	// to answer this question, the kernel does that first (Linux 6.8).
-	if _, err := h.LinkByIndex(pair.Attrs().Index); err != nil {
-		return fmt.Errorf("host's end: %w", err)
-	}
 	return nil
 }
 
@@ -98,7 +94,32 @@ func inside(pod dataplane.End) error {
 	if err := prepare(h, link, pod); err != nil {
 		return err
 	}
-	return finish(h, link, pod)
+	if err := finish(h, link, pod); err != nil {
+		return err
+	}
+	for _, p := range pod.Addrs {
+		if err := awaitOwn(h, p.Addr()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patience bounds the wait for what the kernel does on its own.
+const patience = 10 * time.Second
+
+// awaitOwn waits until packets to the address are taken for one's own. The kernel adds an IPv6 address at once, and the route that says so some
+// time later, in a queue of its work; until then it drops what comes, such as the answer to a pod's first question.
+func awaitOwn(h *nl.Handle, a netip.Addr) error {
+	for begin := time.Now(); ; time.Sleep(glance) {
+		routes, err := h.RouteGet(a.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		if time.Since(begin) > patience {
+			return errors.Join(fmt.Errorf("the kernel does not take packets to %s for its own after %s", a, patience), err)
+		}
+	}
 }
 
 // prepare sets an end's sysctls and addresses and switches it on.
@@ -151,6 +172,11 @@ func toAddr(p netip.Prefix) *nl.Addr {
 // finish sets what needs the other end: neighbours and routes.
 func finish(h *nl.Handle, link nl.Link, e dataplane.End) error {
 	index := link.Attrs().Index
+	// Whatever comes or goes before the kernel's link watch has seen the carrier is lost, and that takes it a while. To answer this question it
+	// looks first (Linux 6.8).
+	if _, err := h.LinkByIndex(index); err != nil {
+		return fmt.Errorf("interface %s: %w", e.Interface, err)
+	}
 	for _, n := range e.Neighbours {
 		if err := h.NeighSet(neighbour(link, n)); err != nil {
 			return fmt.Errorf("add neighbour %s: %w", n.Addr, err)

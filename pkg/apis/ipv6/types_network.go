@@ -30,6 +30,9 @@ type NetworkConfig struct {
 	PodSupernet *string
 	// MTU of the pods' interfaces, in bytes.
 	MTU *int32
+	// FastPath takes packets of pods' established IPv6 connections past the nodes' network stack where the kernel can (Linux 6.6), and
+	// sets two sysctls of connection tracking on the nodes. Unset: false.
+	FastPath *bool
 	// Overlay is injected by the admission of some providers.
 	Overlay *Overlay
 	// SnatToUpstreamDNS is injected by the admission of some providers.

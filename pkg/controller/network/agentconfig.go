@@ -22,6 +22,7 @@ func agentConfig(f facts) agentconfig.Config {
 	config := agentconfig.Config{
 		RoutingMode:       agentconfig.Direct,
 		MTU:               int(ptr.Deref(f.config.MTU, 0)),
+		FastPath:          ptr.Deref(f.config.FastPath, false),
 		ServiceCIDRs:      serviceRanges(f),
 		NodePrefixSources: nodeSources(f),
 		Encapsulation:     encapsulation(f.config.Encapsulation),

@@ -78,11 +78,11 @@ func TestDecide(t *testing.T) {
 			agent:  agentconfig.Config{RoutingMode: agentconfig.Direct, IPFamilies: []string{"IPv6"}, NodePrefixLengthIPv6: 96, ServiceCIDRs: []string{"2001:db8:2::/112"}},
 			ranges: []nodeprefix.Range{{Family: "IPv6", Pool: netip.MustParsePrefix("2001:db8:1::/64"), NodeBits: 96, PodBits: 100, PodChild: 13, HoldsNodes: true}},
 		},
-		"pods of their own, routed, with an MTU": {
-			config: `"ranges":{"nodes":"v6global/64","pods":"v6private/48","services":"v6private/112"},"routing":{"mode":"Routed"},"mtu":1400`,
+		"pods of their own, routed, with an MTU and the fast path": {
+			config: `"ranges":{"nodes":"v6global/64","pods":"v6private/48","services":"v6private/112"},"routing":{"mode":"Routed"},"mtu":1400,"fastPath":true`,
 			spec:   gardencorev1beta1.Networking{IPFamilies: ipv6},
 			status: gardencorev1beta1.NetworkingStatus{Nodes: []string{"2001:db8:1::/64"}, Pods: []string{"fd00:1::/48"}, Services: []string{"fd00:2::/112"}},
-			agent:  agentconfig.Config{RoutingMode: agentconfig.Routed, IPFamilies: []string{"IPv6"}, MTU: 1400, ServiceCIDRs: []string{"fd00:2::/112"}},
+			agent:  agentconfig.Config{RoutingMode: agentconfig.Routed, IPFamilies: []string{"IPv6"}, MTU: 1400, FastPath: true, ServiceCIDRs: []string{"fd00:2::/112"}},
 			ranges: []nodeprefix.Range{{Family: "IPv6", Pool: netip.MustParsePrefix("fd00:1::/48"), NodeBits: 64, PodBits: 64}},
 		},
 		"dual-stack, IPv6 first": {

@@ -41,6 +41,10 @@ type NetworkConfig struct {
 	// MTU of the pods' interfaces, in bytes. Unset: taken from the node's uplink.
 	// +optional
 	MTU *int32 `json:"mtu,omitempty"`
+	// FastPath takes packets of pods' established IPv6 connections past the nodes' network stack where the kernel can (Linux 6.6), and
+	// sets two sysctls of connection tracking on the nodes. Unset: false.
+	// +optional
+	FastPath *bool `json:"fastPath,omitempty"`
 	// Overlay is injected by the admission of some providers for every network type; only "enabled: false" is valid here.
 	// +optional
 	Overlay *Overlay `json:"overlay,omitempty"`

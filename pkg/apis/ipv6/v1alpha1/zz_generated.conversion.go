@@ -471,6 +471,7 @@ func autoConvert_v1alpha1_NetworkConfig_To_ipv6_NetworkConfig(in *NetworkConfig,
 	out.LoadBalancer = (*ipv6.LoadBalancer)(unsafe.Pointer(in.LoadBalancer))
 	out.PodSupernet = (*string)(unsafe.Pointer(in.PodSupernet))
 	out.MTU = (*int32)(unsafe.Pointer(in.MTU))
+	out.FastPath = (*bool)(unsafe.Pointer(in.FastPath))
 	out.Overlay = (*ipv6.Overlay)(unsafe.Pointer(in.Overlay))
 	out.SnatToUpstreamDNS = (*ipv6.SnatToUpstreamDNS)(unsafe.Pointer(in.SnatToUpstreamDNS))
 	return nil
@@ -490,6 +491,7 @@ func autoConvert_ipv6_NetworkConfig_To_v1alpha1_NetworkConfig(in *ipv6.NetworkCo
 	out.LoadBalancer = (*LoadBalancer)(unsafe.Pointer(in.LoadBalancer))
 	out.PodSupernet = (*string)(unsafe.Pointer(in.PodSupernet))
 	out.MTU = (*int32)(unsafe.Pointer(in.MTU))
+	out.FastPath = (*bool)(unsafe.Pointer(in.FastPath))
 	out.Overlay = (*Overlay)(unsafe.Pointer(in.Overlay))
 	out.SnatToUpstreamDNS = (*SnatToUpstreamDNS)(unsafe.Pointer(in.SnatToUpstreamDNS))
 	return nil

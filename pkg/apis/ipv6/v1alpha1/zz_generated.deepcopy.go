@@ -351,6 +351,11 @@ func (in *NetworkConfig) DeepCopyInto(out *NetworkConfig) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.FastPath != nil {
+		in, out := &in.FastPath, &out.FastPath
+		*out = new(bool)
+		**out = **in
+	}
 	if in.Overlay != nil {
 		in, out := &in.Overlay, &out.Overlay
 		*out = new(Overlay)

@@ -165,17 +165,20 @@ func first(addresses []netip.Addr, f bgp.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// listen where somebody shall connect: on the node's own addresses, or everywhere for peers of the link.
+// listen where somebody may connect: on the node's own addresses, or everywhere for peers of the link. The configuration decides that, not
+// who is there just now: a speaker that is to listen elsewhere begins anew, and ends all of its sessions for it.
 func (d *decision) listen() {
-	for _, p := range d.desired.Peers {
-		if !p.Passive {
-			continue
+	somebody, everywhere := d.in.Config.NodeMesh, false
+	for _, p := range d.in.Config.Peers {
+		if p.Passive && selects(p.NodeSelector, d.in.Node.Labels) {
+			somebody = true
+			everywhere = everywhere || p.DefaultGateway || p.Address.IsLinkLocalUnicast()
 		}
+	}
+	if somebody {
 		d.desired.ListenPort = port
-		if p.Address.IsLinkLocalUnicast() {
-			d.desired.ListenAddresses = nil
-			return
-		}
-		d.desired.ListenAddresses = d.in.Node.Addresses
+	}
+	if somebody && !everywhere {
+		d.desired.ListenAddresses = slices.SortedFunc(slices.Values(d.in.Node.Addresses), netip.Addr.Compare)
 	}
 }

@@ -6,6 +6,7 @@ package announce_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,10 +145,40 @@ func TestPassivePeers(t *testing.T) {
 	in.Config.Peers[0].Passive = true
 	out := announce.Decide(in)
 	g.Expect(out.Desired.ListenPort).To(BeEquivalentTo(179))
-	g.Expect(out.Desired.ListenAddresses).To(Equal([]netip.Addr{addr("2001:db8::a"), addr("10.0.0.1")}))
+	g.Expect(out.Desired.ListenAddresses).To(Equal([]netip.Addr{addr("10.0.0.1"), addr("2001:db8::a")}))
 
 	in.Config.Peers = append(in.Config.Peers, announce.Peer{Address: addr("fe80::1%eth0"), ASN: 65000, Passive: true})
 	g.Expect(announce.Decide(in).Desired.ListenAddresses).To(BeNil(), "a peer of the link connects to an address of the link")
+}
+
+// Another socket to listen on is another speaker: every session would end, and routers would delete their routes to this node.
+func TestWhoComesAndGoesDoesNotRestartTheSpeaker(t *testing.T) {
+	base := func() announce.Input {
+		in := input()
+		in.Config.NodeMesh, in.Node.Name = true, "b"
+		return in
+	}
+	for name, change := range map[string]func(*announce.Input){
+		"the first node whose name is before this one's": func(in *announce.Input) { in.Others[0].Name = "a" },
+		"the only other node goes":                       func(in *announce.Input) { in.Others = nil },
+		"the node's addresses in another order":          func(in *announce.Input) { slices.Reverse(in.Node.Addresses) },
+		"the gateway of a passive peer goes":             func(in *announce.Input) { in.Gateways = nil },
+		"the password of a passive peer goes":            func(in *announce.Input) { in.Passwords = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := base(), base()
+			for _, in := range []*announce.Input{&before, &after} {
+				in.Others[0].Name = "c"
+				in.Passwords = map[string]string{"tor": "secret"}
+				if strings.Contains(name, "passive") {
+					in.Config.NodeMesh = false
+					in.Config.Peers = append(in.Config.Peers, announce.Peer{DefaultGateway: true, ASN: 65000, Passive: true, PasswordSecret: "tor"})
+				}
+			}
+			change(&after)
+			NewWithT(t).Expect(bgp.Compare(announce.Decide(before).Desired, announce.Decide(after).Desired).Restart).To(BeFalse())
+		})
+	}
 }
 
 func TestNodeMesh(t *testing.T) {
@@ -163,7 +194,6 @@ func TestNodeMesh(t *testing.T) {
 	g.Expect(out.Desired.Peers).To(Equal([]bgp.Peer{
 		mesh("10.0.0.1", "10.0.0.2", bgp.IPv4Unicast, false), mesh("2001:db8::a", "2001:db8::b", bgp.IPv6Unicast, false),
 	}))
-	g.Expect(out.Desired.ListenPort).To(BeZero())
 
 	in.Node, in.Others = in.Others[0], []announce.Node{in.Node}
 	out = announce.Decide(in)

@@ -262,7 +262,9 @@ func (a *Agent) apply(ctx context.Context, d Decision) (dataplane.Changes, []Pro
 		result = "error"
 	}
 	a.metrics.reconciles.WithLabelValues(result).Inc()
-	if a.Masquerader != nil && !d.Keep && slices.Contains(a.Config.IPFamilies, agentconfig.IPv4) {
+	// Without its range, as a Node that was made anew has none for a moment, pods that run still leave under the node's address.
+	unknown := d.Keep || d.Masquerade == nil && a.Config.MasqueradeIPv4
+	if a.Masquerader != nil && !unknown && slices.Contains(a.Config.IPFamilies, agentconfig.IPv4) {
 		if err := a.Masquerader.Masquerade(ctx, d.Masquerade); err != nil {
 			problems = append(problems, Problem{Reason: ReasonMasquerade, Message: err.Error()})
 		}

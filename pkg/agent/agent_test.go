@@ -253,6 +253,25 @@ func TestTheAPIServerIsAwayAfterARestart(t *testing.T) {
 	g.Expect(b.events).To(Equal([]string{"NodeUnknown: the API server does not know this node yet"}))
 }
 
+// A Node that was made anew under its name has no podCIDRs for a moment. Its pods run on, and reach what is outside of the cluster.
+func TestANodeThatIsMadeAnewMasqueradesOn(t *testing.T) {
+	g := NewWithT(t)
+	b := newBench(t)
+	b.config.IPFamilies, b.config.MasqueradeIPv4 = []string{"IPv6", "IPv4"}, true
+	own := nodeNamed("n1", "2001:db8::11", "2001:db8:0:1::/120", "10.96.1.0/24")
+	b.view = View{Known: true, Own: &own}
+	b.restart()
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).To(ContainSubstring("masquerade [10.96.1.0/24]"))
+	b.view = View{Known: true}
+	b.reconcile(t.Context())
+	again := nodeNamed("n1", "2001:db8::11")
+	b.view.Own = &again
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).To(ContainSubstring("masquerade [10.96.1.0/24]"))
+	g.Expect(b.Ready()).NotTo(Succeed(), "no new pods")
+}
+
 func TestProblems(t *testing.T) {
 	for _, c := range []struct {
 		what     string

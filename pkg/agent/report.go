@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -91,10 +92,12 @@ func (r *Reporter) Observe(own *Node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
+	case own != nil && !r.gone && r.own != nil && reflect.DeepEqual(*own, *r.own), own == nil && (r.own == nil || r.gone):
+		return // the agent looks at the node for other reasons, too: that must not hurry what is being retried
 	case own != nil:
 		is := *own
 		r.own, r.gone = &is, false
-	case r.own != nil:
+	default:
 		r.gone = true
 	}
 	nodesource.Notify(r.observed)
@@ -209,9 +212,7 @@ func choose(sources []agentconfig.NodePrefixSource, labels map[string]string) *a
 }
 
 // asked tells whether there is somebody on the node to ask.
-func asked(s *agentconfig.NodePrefixSource) bool {
-	return s != nil && s.Source != agentconfig.SourcePool && s.Source != agentconfig.SourceCustom
-}
+func asked(s *agentconfig.NodePrefixSource) bool { return s != nil && s.Source.Reported() }
 
 func sourceName(s *agentconfig.NodePrefixSource) agentconfig.PrefixSource {
 	if s == nil {

@@ -229,6 +229,18 @@ func TestReporterRetries(t *testing.T) {
 	})
 }
 
+// The agent looks at its node whenever another one comes or goes. What the API server refuses must not be tried again as often.
+func TestReporterRetriesNoFasterWhereMuchHappens(t *testing.T) {
+	report(t, nil, func(g *WithT, r *newsroom) {
+		r.sources["DHCPv6PD"].Set(from("DHCPv6 on eth1", "2001:db8:1::/64"), nil)
+		r.set(func() { r.writeErr = errors.New("forbidden") })
+		for range 600 {
+			r.tick(100 * time.Millisecond)
+		}
+		g.Expect(r.writes).To(BeNumerically("<", 10), "at once, then after 1, 2, 4, 8, 16, 32 seconds")
+	})
+}
+
 func TestReporterWritesAgainWhatSomebodyRemoved(t *testing.T) {
 	report(t, nil, func(g *WithT, r *newsroom) {
 		r.sources["DHCPv6PD"].Set(from("DHCPv6 on eth1", "2001:db8:1::/64"), nil)

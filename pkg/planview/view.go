@@ -164,8 +164,13 @@ func perNode(p plan.Plan, k plan.Key) *PerNode {
 		}
 	}
 	if asked := p.Ranges.Get(k.Range); asked != nil && k.Range == keyword.Nodes {
-		if v, ok := asked.Value(k.Family); ok && v.NodePrefix != 0 {
-			return &PerNode{PrefixBits: v.NodePrefix, NodesLog2: known(v.NodePrefix - v.Effective(k.Range)), Custom: v.Word == keyword.Custom}
+		v, ok := asked.Value(k.Family)
+		switch {
+		case !ok || v.NodePrefix == 0 || v.NodePrefix >= k.Family.Bits(): // custom+prefix stands for both families, and its length fits one
+		case v.Word == keyword.Custom:
+			return &PerNode{PrefixBits: v.NodePrefix, Custom: true}
+		default:
+			return &PerNode{PrefixBits: v.NodePrefix, NodesLog2: known(v.NodePrefix - v.Effective(k.Range))}
 		}
 	}
 	return nil

@@ -274,6 +274,21 @@ func TestVersionThatIsNoNumber(t *testing.T) {
 	g.Expect(err).To(MatchError(`the resourceVersion "x" of Service default/web is no number, so that older cannot be told from newer`))
 }
 
+// TestAddressesAsKubeProxyReadsThem: what it takes for an address is taken, however it is written.
+func TestAddressesAsKubeProxyReadsThem(t *testing.T) {
+	g := NewWithT(t)
+	s, err := (&Controller{}).serviceOf(&corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", ResourceVersion: "1"},
+		Spec:       corev1.ServiceSpec{ExternalIPs: []string{"::ffff:192.0.2.7", "192.0.2.008", "2001:DB8:0::1", "x"}},
+		Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{
+			{IP: "::ffff:192.0.2.9"}, {Hostname: "lb.example.com"},
+		}}},
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(s.Uses).To(Equal([]netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8"), netip.MustParseAddr("2001:db8::1")}))
+	g.Expect(s.Holds).To(Equal([]netip.Addr{netip.MustParseAddr("192.0.2.9")}))
+}
+
 func TestOurs(t *testing.T) {
 	class := func(name string) func(*corev1.Service) {
 		return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name }

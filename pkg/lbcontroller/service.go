@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	netutils "k8s.io/utils/net"
 	"k8s.io/utils/ptr"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbip"
@@ -34,12 +35,12 @@ func (c *Controller) serviceOf(svc *corev1.Service) (lbip.Service, error) {
 	}
 	for _, ingress := range svc.Status.LoadBalancer.Ingress {
 		// A host name stands for no address of ours.
-		if a, err := netip.ParseAddr(ingress.IP); err == nil {
+		if a, ok := addressOf(ingress.IP); ok {
 			s.Holds = append(s.Holds, a)
 		}
 	}
 	for _, text := range svc.Spec.ExternalIPs {
-		if a, err := netip.ParseAddr(text); err == nil {
+		if a, ok := addressOf(text); ok {
 			s.Uses = append(s.Uses, a)
 		}
 	}
@@ -47,6 +48,12 @@ func (c *Controller) serviceOf(svc *corev1.Service) (lbip.Service, error) {
 		s.Requested, s.Invalid = requested(svc)
 	}
 	return s, nil
+}
+
+// addressOf reads an address as kube-proxy does, which takes IPv4 in the form of IPv6 and with leading zeros for what it means.
+func addressOf(text string) (netip.Addr, bool) {
+	a, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(text))
+	return a.Unmap(), ok
 }
 
 // ours tells whether we are asked for the Service's addresses. One that is being deleted gets none any more; one that has a host name has

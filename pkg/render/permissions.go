@@ -60,12 +60,16 @@ func passwordSecrets(config *agentconfig.BGPConfig) []string {
 
 // ipamPermissions are what ipv6-ipam-controller needs in the shoot.
 func ipamPermissions(config nodeprefix.Config, labels map[string]string) []client.Object {
-	rules := []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch", "patch"}},
-		{APIGroups: []string{""}, Resources: []string{"nodes/status"}, Verbs: []string{"patch"}},
-		{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+	var rules []rbacv1.PolicyRule
+	var journals []string
+	if len(config.Ranges) > 0 {
+		journals = append(journals, ipamJournal)
+		rules = append(rules,
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "list", "watch", "patch"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"nodes/status"}, Verbs: []string{"patch"}},
+		)
 	}
-	journals := []string{ipamJournal}
+	rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{"", "events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}})
 	if len(config.LoadBalancerPools) > 0 {
 		journals = append(journals, loadBalancerJournal)
 		rules = append(rules,

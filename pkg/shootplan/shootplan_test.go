@@ -12,6 +12,8 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/agentconfig"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
@@ -182,6 +184,28 @@ func TestGatherNodesThatReport(t *testing.T) {
 			_, facts, err := shootplan.Gather(s, nil)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(facts.NodesReport).To(Equal(tc.want))
+		})
+	}
+}
+
+// A node's podCIDRs are written once: whoever writes the IPv4 ones of custom nodes writes all, and no cloud is asked for a part of them.
+func TestNodeSourcesByDefault(t *testing.T) {
+	for name, tc := range map[string]struct {
+		nodes, pods, services string
+		want                  []agentconfig.NodePrefixSource
+	}{
+		"IPv6 only":             {"custom+prefix/80", "v6fromNode", "v6private", []agentconfig.NodePrefixSource{{Source: agentconfig.SourceMetadata, Provider: "aws"}}},
+		"IPv4 out of a pool":    {"custom+prefix/80", "v6fromNode,v4private", "v6private,v4private", []agentconfig.NodePrefixSource{{Source: agentconfig.SourceMetadata, Provider: "aws"}}},
+		"somebody brings IPv4":  {"custom+prefix/24", "v6fromNode,v4fromNode", "v6private,v4private", nil},
+		"pods are of no node's": {"custom", "v6private", "v6private", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			ranges, err := keyword.ParseRanges(&tc.nodes, &tc.pods, &tc.services)
+			g.Expect(err).NotTo(HaveOccurred())
+			p, err := plan.Build(ranges, plan.Facts{NetworkType: "ipv6"})
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(shootplan.NodeSources(&v1alpha1.NetworkConfig{}, p, "aws", true)).To(Equal(tc.want))
 		})
 	}
 }

@@ -32,8 +32,8 @@ func NodeSources(config *v1alpha1.NetworkConfig, p plan.Plan, providerType strin
 	}
 	if config.NodePrefix == nil || len(config.NodePrefix.Sources) == 0 {
 		provider, prefixing := prefixingProviders[providerType]
-		if !prefixing || pods.From != keyword.Nodes || !providersNodes {
-			return nil
+		if ipv4, ok := podsOf(p, prefix.IPv4); !prefixing || pods.From != keyword.Nodes || !providersNodes || ok && ipv4.Custom {
+			return nil // podCIDRs are written once, by one writer: who brings the pods' IPv4 ranges brings all
 		}
 		return []agentconfig.NodePrefixSource{{Source: agentconfig.SourceMetadata, Provider: string(provider)}}
 	}

@@ -346,3 +346,18 @@ func TestValidateSources(t *testing.T) {
 		})
 	}
 }
+
+// TestReportsAreLeftOver: what nodes reported once counts for nothing when no source reports any more.
+func TestReportsAreLeftOver(t *testing.T) {
+	g := NewWithT(t)
+	b := nodeprefix.NewBook(brought(func(c *nodeprefix.Config) { c.Sources = nil }))
+	left := reporting("a", "2001:db8:aaaa::/64", "10.250.0.1")
+	left.ReportSource = "prefix 2001:db8:aaaa::/64 is lost"
+	b.Set(left, one)
+	b.Set(reporting("b", "x", "10.250.0.2"), one)
+	g.Expect(b.For("a")).To(Equal(nodeprefix.Decision{Verdict: nodeprefix.Assign, Assignment: assignment(
+		prefixes("2001:db8:aaaa::/80", "100.96.0.0/24"), prefixes("2001:db8:aaaa:0:0:d000::/84", "100.96.0.0/24"))}))
+	g.Expect(b.For("b").Verdict).To(Equal(nodeprefix.Assign), "nor does it keep others from the pool")
+	b.Set(with(left, "2001:db8:aaaa:0:0:d000::/84", "100.96.0.0/24"), one)
+	g.Expect(b.For("a").Problems).To(BeEmpty())
+}

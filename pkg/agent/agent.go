@@ -74,8 +74,8 @@ type Agent struct {
 	// anew, begins with forwarding on and ignores them, and nothing on it tells any more.
 	advertised string
 	ways       knownWays
-	// unguarded is true once there is certainly no guard of tunnels that shall not be there.
-	unguarded bool
+	// masqueraded and guarded are what the firewall was told.
+	masqueraded, guarded lastTold
 
 	mu       sync.Mutex
 	alive    time.Time // when the last reconciliation ended
@@ -262,14 +262,7 @@ func (a *Agent) apply(ctx context.Context, d Decision) (dataplane.Changes, []Pro
 		result = "error"
 	}
 	a.metrics.reconciles.WithLabelValues(result).Inc()
-	// Without its range, as a Node that was made anew has none for a moment, pods that run still leave under the node's address.
-	unknown := d.Keep || d.Masquerade == nil && a.Config.MasqueradeIPv4
-	if a.Masquerader != nil && !unknown && slices.Contains(a.Config.IPFamilies, agentconfig.IPv4) {
-		if err := a.Masquerader.Masquerade(ctx, d.Masquerade); err != nil {
-			problems = append(problems, Problem{Reason: ReasonMasquerade, Message: err.Error()})
-		}
-	}
-	return changes, problems
+	return changes, append(problems, a.masquerade(ctx, d)...)
 }
 
 // setRanges tells the allocator. Pods that run keep their addresses, in the range or not.

@@ -5,7 +5,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -143,22 +142,6 @@ func guarded(cfg agentconfig.Config, peers []Node) *dataplane.Guarded {
 	slices.SortFunc(g.Nodes, netip.Addr.Compare)
 	g.Nodes = slices.Compact(g.Nodes)
 	return g
-}
-
-// guard comes before the tunnels. While it fails no new pod starts, so that a node whose tunnels nothing guards has nobody to protect; what
-// an earlier agent put into the kernel still guards pods that run.
-func (a *Agent) guard(ctx context.Context, d Decision) []Problem {
-	if d.Keep || d.Guarded == nil && (a.unguarded || a.Guard == nil) {
-		return nil
-	}
-	if a.Guard == nil {
-		return []Problem{{Reason: ReasonGuard, Message: "the agent was built with nothing that guards tunnels", Blocking: true}}
-	}
-	if err := a.Guard.Guard(ctx, d.Guarded); err != nil {
-		return []Problem{{Reason: ReasonGuard, Message: err.Error(), Blocking: d.Guarded != nil}}
-	}
-	a.unguarded = d.Guarded == nil
-	return nil
 }
 
 // applyProblems tells what of the kernel's state could not be set.

@@ -48,9 +48,9 @@ func ipamMonitoring(namespace string) []client.Object {
 				Rules: []monitoringv1.Rule{
 					alert("IPv6NodesWithoutPodRange", "15m", "critical", `sum by (reason) (ipv6_ipam_nodes{reason!="Assigned"}) > 0`,
 						"Nodes have no pod range, or a wrong one.",
-						"{{ $value }} nodes for the reason {{ $labels.reason }}. No pod starts there. The nodes' condition PodCIDRsAssigned says more."),
+						"{{ $value }} nodes for the reason {{ $labels.reason }}. No pod starts on those that have none. The nodes' condition PodCIDRsAssigned says more."),
 					alert("IPv6NodePrefixesScarce", "15m", "warning",
-						`min by (family) (ipv6_ipam_node_prefixes{state="free"} / ignoring(state) sum without (state) (ipv6_ipam_node_prefixes)) < 0.1`,
+						`min by (family) (ipv6_ipam_node_prefixes{state="free"} / ignoring(state) sum without (state) (ipv6_ipam_node_prefixes{state!="brought"})) < 0.1`,
 						"Few node prefixes are left.",
 						"{{ $value | humanizePercentage }} of the {{ $labels.family }} node prefixes are free. When none is left, new nodes cannot run pods."),
 					alert("IPv6LoadBalancerPoolExhausted", "15m", "warning", `sum (ipv6_ipam_load_balancer_services{reason="PoolExhausted"}) > 0`,

@@ -37,6 +37,8 @@ const (
 	sessionDownAfter = time.Minute
 	// goodbye is the time to withdraw in when the agent stops.
 	goodbye = 5 * time.Second
+	// longest that a change of the speaker may take: a peer that does not read must not keep the node from its pods.
+	longest = 10 * time.Second
 )
 
 // Services says which Services there are.
@@ -228,7 +230,10 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 			r.speaker = r.Speaker(r.restarting != nil && *r.restarting)
 			go r.follow(ctx)
 		}
-		if err := r.speaker.Apply(ctx, out.Desired); err != nil {
+		applying, cancel := context.WithTimeout(ctx, longest)
+		err := r.speaker.Apply(applying, out.Desired)
+		cancel()
+		if err != nil {
 			problems = append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
 		}
 		r.mu.Lock()
@@ -283,13 +288,17 @@ func reasonOf(s bgp.Session) string {
 	return "no answer yet"
 }
 
-// next is when to look again: soon while peers tell what they know, and when a session that is away will have been so for too long.
+// next is when to look again: soon while peers tell what they know, when patience ends, since routers wait for no longer than the restart
+// time, and when a session that is away will have been so for too long.
 func (r *router) next(wait time.Duration) time.Duration {
 	if r == nil {
 		return wait
 	}
 	if r.converging() && r.speaker != nil {
 		wait = min(wait, convergingResync)
+	}
+	if left := patience - time.Since(r.born); r.speaker == nil && left > 0 {
+		wait = min(wait, left)
 	}
 	for _, s := range r.status.Sessions {
 		if left := sessionDownAfter - time.Since(s.Since); s.State != bgp.Established && left > 0 {

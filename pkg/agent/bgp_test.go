@@ -5,12 +5,14 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	. "github.com/onsi/gomega"
@@ -312,4 +314,38 @@ func TestNoBGPWithoutTheMode(t *testing.T) {
 	b.config.RoutingMode = agentconfig.BGP
 	_, err := New(t.Context(), Options{Config: b.config})
 	g.Expect(err).To(MatchError("routing mode BGP: nothing that speaks it"))
+}
+
+// The first look after patience has ended announces: half a minute more, and routers have waited for longer than their restart time.
+func TestALookFollowsThePatience(t *testing.T) {
+	g := NewWithT(t)
+	b := newBGPBench(t)
+	b.reconcile(t.Context())
+	b.restart()
+	b.listed = false
+	b.reconcile(t.Context())
+	g.Expect(b.router.next(time.Hour)).To(And(BeNumerically(">", 20*time.Second), BeNumerically("<=", patience)))
+	b.listed = true
+	b.reconcile(t.Context())
+	g.Expect(b.router.next(time.Hour)).To(Equal(time.Hour))
+}
+
+// hanging is a speaker whose peer does not read.
+type hanging struct{ *fakebgp.Speaker }
+
+func (hanging) Apply(ctx context.Context, _ bgp.Desired) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestASpeakerHoldsUpNoNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		b := newBGPBench(t)
+		b.bgp.Speaker = func(bool) bgp.Speaker { return hanging{fakebgp.New()} }
+		b.restart()
+		b.reconcile(t.Context())
+		g.Expect(b.events).To(ConsistOf("BGPSpeakerFailed: context deadline exceeded"))
+		g.Expect(b.Ready()).To(Succeed())
+	})
 }

@@ -175,10 +175,7 @@ func NewEvents(client kubernetes.Interface, node string) (e *Events, stop func()
 // Warn implements Recorder.
 func (e *Events) Warn(reason, message string) {
 	const limit = 1000 // events.Message may have 1024 bytes
-	if len(message) > limit {
-		message = message[:limit] + "…"
-	}
-	e.recorder.Event(e.ref, corev1.EventTypeWarning, reason, message)
+	e.recorder.Event(e.ref, corev1.EventTypeWarning, reason, cut(message, limit))
 }
 
 // taintUninitialized is on a node until the cloud controller manager, if there is one, knows and has labelled it.

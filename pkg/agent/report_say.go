@@ -67,7 +67,11 @@ func sayPrefixes(ps []nodesource.Prefix) (statement, Problem) {
 // short keeps what others wrote from filling the node's object.
 func short(text string) string {
 	const limit = 500
-	text = strings.ReplaceAll(text, "\n", "; ")
+	return cut(strings.ReplaceAll(text, "\n", "; "), limit)
+}
+
+// cut a text to a number of bytes, none of them half a character: what is told is UTF-8.
+func cut(text string, limit int) string {
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}

@@ -311,6 +311,8 @@ func TestNoReporterWithoutSources(t *testing.T) {
 
 func TestSayIsShort(t *testing.T) {
 	g := NewWithT(t)
+	g.Expect(cut("grün", 3)).To(Equal("gr…"), "half a character is no text")
+	g.Expect(cut("grün", 5)).To(Equal("grün"))
 	s, p := say(statement{}, nil, errors.New(strings.Repeat("ü\n", 5000)))
 	g.Expect(len(s.Source)).To(BeNumerically("<", 520))
 	g.Expect(len(p.Message)).To(BeNumerically("<", 520))

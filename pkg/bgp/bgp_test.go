@@ -206,6 +206,4 @@ func TestRouterIDs(t *testing.T) {
 	g.Expect(made).To(Equal(bgp.RouterID("a", nil)), "it must not change with the addresses")
 	g.Expect(netip.MustParsePrefix("240.0.0.0/4").Contains(made)).To(BeTrue())
 	g.Expect(bgp.RouterID("b", nil)).NotTo(Equal(made))
-
-	g.Expect(bgp.Collisions(map[string]netip.Addr{"a": v4, "c": v4, "b": made})).To(Equal([]bgp.Collision{{RouterID: v4, Nodes: []string{"a", "c"}}}))
 }

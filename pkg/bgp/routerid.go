@@ -7,7 +7,6 @@ package bgp
 import (
 	"crypto/sha256"
 	"net/netip"
-	"slices"
 )
 
 // RouterID of a node: its first IPv4 address, else a number made of its name, of the block 240.0.0.0/4, which no host has. The
@@ -20,28 +19,4 @@ func RouterID(node string, addresses []netip.Addr) netip.Addr {
 	}
 	sum := sha256.Sum256([]byte(node))
 	return netip.AddrFrom4([4]byte{240 | sum[0]&0x0F, sum[1], sum[2], sum[3]&0xFE | 1})
-}
-
-// Collision is two or more nodes with one router ID: their sessions would be refused (RFC 4271, section 6.2).
-type Collision struct {
-	RouterID netip.Addr
-	// Nodes by name, sorted.
-	Nodes []string
-}
-
-// Collisions finds the router IDs that more than one node has, in the order of the IDs.
-func Collisions(routerIDs map[string]netip.Addr) []Collision {
-	nodes := map[netip.Addr][]string{}
-	for node, id := range routerIDs {
-		nodes[id] = append(nodes[id], node)
-	}
-	var found []Collision
-	for id, names := range nodes {
-		if len(names) > 1 {
-			slices.Sort(names)
-			found = append(found, Collision{RouterID: id, Nodes: names})
-		}
-	}
-	slices.SortFunc(found, func(a, b Collision) int { return a.RouterID.Compare(b.RouterID) })
-	return found
 }

@@ -6,7 +6,6 @@ package validation
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -64,15 +63,16 @@ func validateBGP(bgp *v1alpha1.BGP, path *field.Path) field.ErrorList {
 	for i, peer := range bgp.Peers {
 		at := path.Child("peers").Index(i)
 		errs = append(errs, validatePeer(peer, bgp.ASN, at)...)
-		if k := slices.IndexFunc(bgp.Peers[:i], func(other v1alpha1.BGPPeer) bool { return samePeer(peer, other) }); k >= 0 {
-			errs = append(errs, field.Invalid(at, peerName(peer), fmt.Sprintf("is the same router for the same nodes as peers[%d]; leave one of the two out, or give them different nodeSelectors", k)))
+		if k := slices.IndexFunc(bgp.Peers[:i], func(earlier v1alpha1.BGPPeer) bool { return hides(earlier, peer) }); k >= 0 {
+			errs = append(errs, field.Invalid(at, peerName(peer), fmt.Sprintf("is the same router as peers[%d], which all of these nodes have already, and the first one counts; leave one of the two out, or give them nodeSelectors of which no node matches both", k)))
 		}
 	}
 	return errs
 }
 
-func samePeer(a, b v1alpha1.BGPPeer) bool {
-	return ptr.Equal(a.Address, b.Address) && a.DefaultGateway == b.DefaultGateway && maps.Equal(labelsOf(a.NodeSelector), labelsOf(b.NodeSelector))
+// hides tells whether every node that has the later peer has the earlier one, which is the same router.
+func hides(earlier, later v1alpha1.BGPPeer) bool {
+	return ptr.Equal(earlier.Address, later.Address) && earlier.DefaultGateway == later.DefaultGateway && covers(labelsOf(earlier.NodeSelector), labelsOf(later.NodeSelector))
 }
 
 func peerName(p v1alpha1.BGPPeer) string {

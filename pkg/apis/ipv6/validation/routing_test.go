@@ -128,7 +128,9 @@ func TestValidateNamesMistakesInHowPacketsTravel(t *testing.T) {
 		{peer(`asn: 65000, address: '2001:db8::1%eth0'`), thePeer + `.address: Invalid value: "2001:db8::1%eth0": is no address of the link and takes no interface; write 2001:db8::1`},
 		{peer(`asn: 65000, address: '2001:DB8::1'`), thePeer + `.address: Invalid value: "2001:DB8::1": must be written in its canonical form, 2001:db8::1`},
 		{bgp(`asn: 64512, peers: [{defaultGateway: true, asn: 1}, {asn: 2, defaultGateway: true}]`),
-			`c.routing.bgp.peers[1]: Invalid value: "defaultGateway": is the same router for the same nodes as peers[0]; leave one of the two out, or give them different nodeSelectors`},
+			`c.routing.bgp.peers[1]: Invalid value: "defaultGateway": is the same router as peers[0], which all of these nodes have already, and the first one counts; leave one of the two out, or give them nodeSelectors of which no node matches both`},
+		{bgp(`asn: 64512, peers: [{address: '2001:db8::1', asn: 1}, {address: '2001:db8::1', asn: 2, nodeSelector: {matchLabels: {rack: a}}}]`),
+			`c.routing.bgp.peers[1]: Invalid value: "2001:db8::1": is the same router as peers[0], which all of these nodes have already, and the first one counts`},
 
 		// the session
 		{peer(`address: '2001:db8::1'`), thePeer + `.asn: Invalid value: 0: must be from 1 to 4294967294; ` + private},

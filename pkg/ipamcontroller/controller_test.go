@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/configjournal"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
 
@@ -97,7 +98,7 @@ func (h *harness) node(name string) *corev1.Node {
 func (h *harness) written() nodeprefix.Journal {
 	var object corev1.ConfigMap
 	h.Expect(h.api.Get(h.ctx, client.ObjectKey{Namespace: "kube-system", Name: JournalName}, &object)).To(Succeed())
-	j, err := nodeprefix.DecodeJournal(object.Data[journalKey])
+	j, err := nodeprefix.DecodeJournal(configjournal.Text(&object))
 	h.Expect(err).NotTo(HaveOccurred())
 	return j
 }
@@ -213,7 +214,7 @@ func TestGoneMeanwhile(t *testing.T) {
 	h.join("a")
 	n := h.node("a")
 	h.Expect(h.api.Delete(h.ctx, n)).To(Succeed())
-	h.book, h.journal = nodeprefix.NewBook(h.options.Config), journal{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: JournalName}}}
+	h.book, h.journal = nodeprefix.NewBook(h.options.Config), journal{object: configjournal.New("kube-system", JournalName)}
 	h.process(h.ctx, []string{"a"})
 	h.Expect(h.written().Claims).To(HaveLen(1))
 	h.Expect(h.nodes.GetStore().Delete(n)).To(Succeed())
@@ -239,7 +240,7 @@ func TestAddressesOfOneBatch(t *testing.T) {
 	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "b"}, {Type: corev1.NodeInternalIP, Address: "2001:db8::b"}}
 	h.Expect(h.api.Status().Update(h.ctx, n)).To(Succeed())
 	h.see("b")
-	h.book, h.journal = nodeprefix.NewBook(h.options.Config), journal{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: JournalName}}}
+	h.book, h.journal = nodeprefix.NewBook(h.options.Config), journal{object: configjournal.New("kube-system", JournalName)}
 	h.process(h.ctx, []string{"a", "b"})
 	h.Expect(h.node("a").Spec.PodCIDRs).To(Equal([]string{"2001:db8:0:0:1::/80"}))
 	h.Expect(h.node("b").Spec.PodCIDRs).To(Equal([]string{"2001:db8:0:0:2::/80"}))

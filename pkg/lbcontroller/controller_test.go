@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/configjournal"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbip"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
@@ -122,7 +123,7 @@ func (h *harness) has(name string) []string {
 func (h *harness) written() lbip.Journal {
 	var object corev1.ConfigMap
 	h.Expect(h.api.Get(h.ctx, client.ObjectKey{Namespace: "kube-system", Name: JournalName}, &object)).To(Succeed())
-	j, err := lbip.DecodeJournal(object.Data[journalKey])
+	j, err := lbip.DecodeJournal(configjournal.Text(&object))
 	h.Expect(err).NotTo(HaveOccurred())
 	return j
 }
@@ -179,7 +180,7 @@ func TestChangedMeanwhile(t *testing.T) {
 // restoreFrom makes a book that knows nothing: as if it had been made before the Services were.
 func (h *harness) restoreFrom() {
 	h.book = lbip.NewBook(h.options.Pools)
-	h.journal = journal{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: JournalName}}}
+	h.journal = journal{object: configjournal.New("kube-system", JournalName)}
 }
 
 // TestTheCacheLagsBehind the list that the book was made from: a Service that is not in it, or an older one that shows no address, does

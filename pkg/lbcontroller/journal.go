@@ -10,14 +10,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/configjournal"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbip"
 )
-
-const journalKey = "journal.json"
 
 // journal is the ConfigMap as it was last read or written.
 type journal struct {
@@ -38,14 +34,11 @@ func (c *Controller) restore(ctx context.Context) error {
 	if c.book != nil {
 		return nil
 	}
-	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.options.Namespace, Name: JournalName}}
-	if err := c.live.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
-		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("read the journal: %w", err)
-		}
-		object.ResourceVersion = ""
+	object, err := configjournal.Read(ctx, c.live, c.options.Namespace, JournalName)
+	if err != nil {
+		return err
 	}
-	j, err := lbip.DecodeJournal(object.Data[journalKey])
+	j, err := lbip.DecodeJournal(configjournal.Text(object))
 	if err != nil {
 		return fmt.Errorf("ConfigMap %s/%s is damaged, nothing is allocated until it is repaired or deleted: %w", object.Namespace, object.Name, err)
 	}
@@ -82,18 +75,12 @@ func (c *Controller) writeJournal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	object := c.journal.object.DeepCopy()
-	object.Data = map[string]string{journalKey: text}
-	if object.ResourceVersion == "" {
-		err = c.client.Create(ctx, object, client.FieldOwner(Name))
-	} else {
-		err = c.client.Update(ctx, object, client.FieldOwner(Name))
-	}
+	object, outdated, err := configjournal.Write(ctx, c.client, c.journal.object, text, Name)
 	if err != nil {
-		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
+		if outdated {
 			c.book = nil
 		}
-		return fmt.Errorf("write the journal: %w", err)
+		return err
 	}
 	c.journal = journal{object: object, claims: len(j.Claims)}
 	return nil

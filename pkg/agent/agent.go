@@ -193,7 +193,7 @@ func (a *Agent) reconcile(ctx context.Context) {
 	}
 	told, problems := a.router.decide(a.Config, view, facts)
 	if told != nil {
-		facts.Unforwarded = told.Unreachable
+		facts.Unforwarded = slices.Concat(told.Unreachable, a.router.unreachable)
 	}
 	imported, refused := a.router.imported(a.Config, view, facts)
 	facts.Imported, facts.KeepImported = imported, a.router.converging()

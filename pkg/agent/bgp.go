@@ -83,6 +83,9 @@ type router struct {
 	incomplete bool
 	// ranges are the pod ranges that the node had last.
 	ranges []netip.Prefix
+	// unreachable is what went with the speaker's last state. It stays refused for one look longer than it is announced: routers that have
+	// not taken the withdrawal in would get their packets back, and round.
+	unreachable []netip.Prefix
 	// phase of the node when it was last known.
 	phase announce.Phase
 
@@ -235,6 +238,8 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 		cancel()
 		if err != nil {
 			problems = append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
+		} else {
+			r.unreachable = out.Unreachable
 		}
 		r.mu.Lock()
 		r.announced = len(out.Desired.Advertisements)

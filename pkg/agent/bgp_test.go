@@ -316,6 +316,28 @@ func TestNoBGPWithoutTheMode(t *testing.T) {
 	g.Expect(err).To(MatchError("routing mode BGP: nothing that speaks it"))
 }
 
+// Add, then announce; withdraw, then delete: between, a packet to the address would go round between the node and its router.
+func TestAddressesAreRefusedForLongerThanTheyAreAnnounced(t *testing.T) {
+	g := NewWithT(t)
+	b := newBGPBench(t)
+	const rule = "to 2001:db8:5::1/128 unreachable"
+	b.services = []announce.Service{lb("web", "2001:db8:5::1")}
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).To(ContainSubstring(rule))
+	b.services = nil
+	b.speaker.Fail(errors.New("not now"))
+	for range 2 {
+		b.reconcile(t.Context())
+		g.Expect(b.kernel.Dump()).To(ContainSubstring(rule), "it is announced still")
+	}
+	b.speaker.Fail(nil)
+	b.reconcile(t.Context())
+	g.Expect(b.speaker.Dump()).To(HaveSuffix(announcesPrefix))
+	g.Expect(b.kernel.Dump()).To(ContainSubstring(rule), "the router may not have heard yet")
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).NotTo(ContainSubstring("2001:db8:5::1"))
+}
+
 // The first look after patience has ended announces: half a minute more, and routers have waited for longer than their restart time.
 func TestALookFollowsThePatience(t *testing.T) {
 	g := NewWithT(t)

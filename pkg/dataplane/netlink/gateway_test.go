@@ -6,6 +6,7 @@ package netlink
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -64,4 +65,14 @@ func TestConnectedRoutes(t *testing.T) {
 			NewWithT(t).Expect(p.String()).To(Equal(c.want), what)
 		}
 	}
+}
+
+// A router of IPv4 may be one of IPv6 (RFC 8950): the kernel then names no IPv4 gateway.
+func TestDirectWays(t *testing.T) {
+	to := netip.MustParseAddr("192.0.2.7")
+	g := NewWithT(t)
+	g.Expect(direct(nl.Route{}, to)).To(BeTrue())
+	g.Expect(direct(nl.Route{Gw: net.ParseIP("192.0.2.7")}, to)).To(BeTrue(), "its own next hop")
+	g.Expect(direct(nl.Route{Gw: net.ParseIP("192.0.2.1")}, to)).To(BeFalse())
+	g.Expect(direct(nl.Route{Via: &nl.Via{AddrFamily: unix.AF_INET6, Addr: net.ParseIP("fe80::1")}}, to)).To(BeFalse())
 }

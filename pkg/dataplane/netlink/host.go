@@ -146,8 +146,13 @@ func (k *Kernel) Neighbour(_ context.Context, a netip.Addr) (device string, onLi
 		return "", false, nil
 	}
 	device, err = nameOf(found[0].LinkIndex)
-	// An address may be its own next hop: a peer's, if it lies in the prefix that we route to the peer.
-	return device, (found[0].Gw == nil || addr(found[0].Gw) == a) && device != "", err
+	return device, direct(found[0], a) && device != "", err
+}
+
+// direct tells whether a way has no router in it. An address may be its own next hop: a peer's, if it lies in the prefix that we route to the
+// peer. A router of IPv4 may be one of IPv6 (RFC 8950).
+func direct(way nl.Route, to netip.Addr) bool {
+	return way.Via == nil && (way.Gw == nil || addr(way.Gw) == to)
 }
 
 // Watch implements dataplane.Host. A subscription that the kernel ended, because it had more to say than we took in, is renewed.

@@ -117,21 +117,29 @@ func run(ctx context.Context, f flags) error {
 	o.Config, o.Nodes, o.Recorder, o.Log, o.Store = *cfg, nodes, events, log, store
 	o.Wirer, o.Host, o.Masquerader, o.Guard, o.BGP = kernel, kernel, nft.New(), nft.NewGuard(), speaks
 	o.Reporter = reporter(f, cfg, client, kernel, events, log)
-	if cfg.FastPath {
-		fast, err := fastpath.New()
-		if err != nil { // every packet goes the ordinary way
-			log.Warn(err.Error(), "reason", agent.ReasonFastPath)
-			events.Warn(agent.ReasonFastPath, err.Error())
-		} else {
-			defer fast.Close() //nolint:errcheck // the process ends
-			o.FastPath = fast
-		}
+	if fast := fastPath(cfg.FastPath, events, log); fast != nil { // an interface that holds a nil pointer is not nil
+		defer fast.Close() //nolint:errcheck // the process ends
+		o.FastPath = fast
 	}
 	a, err := agent.New(ctx, o)
 	if err != nil {
 		return err
 	}
 	return a.Run(ctx)
+}
+
+// fastPath is nil if it is not wanted, or cannot be: every packet goes the ordinary way then.
+func fastPath(wanted bool, recorder agent.Recorder, log *slog.Logger) *fastpath.FastPath {
+	if !wanted {
+		return nil
+	}
+	fast, err := fastpath.New()
+	if err != nil {
+		log.Warn(err.Error(), "reason", agent.ReasonFastPath)
+		recorder.Warn(agent.ReasonFastPath, err.Error())
+		return nil
+	}
+	return fast
 }
 
 // speaking is what routing mode BGP needs; nil with the others, which start no speaker and watch no more than nodes.

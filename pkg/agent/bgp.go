@@ -354,8 +354,8 @@ func (r *router) imported(cfg agentconfig.Config, view View, facts Facts) ([]dat
 	if r == nil || view.Own == nil || len(r.status.Routes) == 0 {
 		return nil, nil
 	}
-	s := surroundings{own: prefixes(cfg, view.Own), connected: facts.Connected, services: r.serviceCIDRs, ways: facts.Ways}
-	s.own = append(s.own, view.Own.PodCIDRs...)
+	own := slices.Concat(brought(view.Own), prefixes(cfg, view.Own), view.Own.PodCIDRs)
+	s := surroundings{own: own, connected: facts.Connected, services: r.serviceCIDRs, ways: facts.Ways}
 	return importedOf(r.status.Routes, s)
 }
 

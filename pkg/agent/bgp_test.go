@@ -22,6 +22,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp"
 	fakebgp "github.com/gardener/gardener-extension-networking-ipv6/pkg/bgp/fake"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/dataplane"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
 
 // bgpBench is an agent that speaks BGP, on fakes.
@@ -190,6 +191,19 @@ func TestImportedRoutesReachTheKernel(t *testing.T) {
 	b.speaker.Session("2001:db8::1", bgp.Session{State: bgp.Established, Since: time.Now(), Told: true})
 	b.reconcile(t.Context())
 	g.Expect(b.kernel.Dump()).NotTo(ContainSubstring("proto 148"), "it has told all, and that is nothing")
+}
+
+// What lies in a prefix that the infrastructure gave the node is left out, too, and people are told.
+func TestRoutesIntoTheReportedPrefixAreRefused(t *testing.T) {
+	g := NewWithT(t)
+	b := newBGPBench(t)
+	b.view.Own.Annotations = map[string]string{nodeprefix.AnnotationReportedPrefix: "2001:db8::/56"}
+	b.kernel.OnLink = prefixesOf("2001:db8::/64")
+	b.reconcile(t.Context())
+	b.speaker.Tell(told("2001:db8:0:9::/64", "2001:db8::1", "2001:db8::1"))
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).NotTo(ContainSubstring("2001:db8:0:9::/64"))
+	g.Expect(b.events).To(ContainElement(HaveSuffix("2001:db8:0:9::/64, told by 2001:db8::1, lies in this node's own prefix")))
 }
 
 func TestTheEnd(t *testing.T) {

@@ -83,6 +83,8 @@ type router struct {
 	incomplete bool
 	// ranges are the pod ranges that the node had last.
 	ranges []netip.Prefix
+	// spoken is true when the speaker has taken a state: before, it has no peers that could tell.
+	spoken bool
 	// unreachable is what went with the speaker's last state. It stays refused for one look longer than it is announced: routers that have
 	// not taken the withdrawal in would get their packets back, and round.
 	unreachable []netip.Prefix
@@ -239,7 +241,7 @@ func (r *router) speak(ctx context.Context, out *announce.Output) []Problem {
 		if err != nil {
 			problems = append(problems, Problem{Reason: ReasonBGPSpeaker, Message: err.Error()})
 		} else {
-			r.unreachable = out.Unreachable
+			r.spoken, r.unreachable = true, out.Unreachable
 		}
 		r.mu.Lock()
 		r.announced = len(out.Desired.Advertisements)
@@ -365,7 +367,7 @@ func (r *router) converging() bool {
 	if r == nil || r.restarting != nil && !*r.restarting || time.Since(r.born) >= patience {
 		return false
 	}
-	return r.speaker == nil || slices.ContainsFunc(r.status.Sessions, func(s bgp.Session) bool {
+	return !r.spoken || slices.ContainsFunc(r.status.Sessions, func(s bgp.Session) bool {
 		return s.Peer.Import != "" && s.Peer.Import != bgp.ImportNone && !s.Told
 	})
 }

@@ -183,6 +183,11 @@ func TestImportedRoutesReachTheKernel(t *testing.T) {
 
 	before := b.kernel.Dump()
 	b.restart()
+	b.speaker.Fail(errors.New("address in use"))
+	b.reconcile(t.Context())
+	b.reconcile(t.Context())
+	g.Expect(b.kernel.Dump()).To(Equal(before), "nobody was asked yet")
+	b.speaker.Fail(nil)
 	b.speaker.Session("2001:db8::1", bgp.Session{State: bgp.Connecting, Since: time.Now()})
 	b.reconcile(t.Context())
 	b.reconcile(t.Context())

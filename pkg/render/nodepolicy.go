@@ -63,6 +63,8 @@ func nodePolicyVariables() []admissionregistrationv1.Variable {
 	const claim = "authentication.kubernetes.io/node-name"
 	return []admissionregistrationv1.Variable{
 		{Name: "node", Expression: fmt.Sprintf("has(request.userInfo.extra) && %[1]q in request.userInfo.extra ? request.userInfo.extra[%[1]q][0] : ''", claim)},
+		// A generated name, or a collection, has none here.
+		{Name: "name", Expression: "has(request.name) ? request.name : ''"},
 		{Name: "update", Expression: "request.operation == 'UPDATE' && (!has(request.subResource) || request.subResource == '')"},
 		{Name: "own", Expression: fmt.Sprintf("[%q, %q]", nodeprefix.AnnotationReportedPrefix, nodeprefix.AnnotationPrefixSource)},
 		{Name: "before", Expression: "oldObject.metadata.?annotations.orValue({})"},
@@ -77,8 +79,8 @@ func nodePolicyValidations() []admissionregistrationv1.Validation {
 	same := func(field, empty string) string {
 		return fmt.Sprintf("!variables.update || object.metadata.?%[1]s.orValue(%[2]s) == oldObject.metadata.?%[1]s.orValue(%[2]s)", field, empty)
 	}
-	name := deny("variables.node == '' || variables.node == request.name", "the agent may change the Node that it runs on only")
-	name.MessageExpression = "'the token belongs to a pod on node ' + variables.node + ', and may change that Node only, not ' + request.name"
+	name := deny("variables.node == '' || variables.node == variables.name", "the agent may change the Node that it runs on only")
+	name.MessageExpression = "'the token belongs to a pod on node ' + variables.node + ', and may change that Node only, not ' + (variables.name == '' ? 'others' : variables.name)"
 	return []admissionregistrationv1.Validation{
 		deny("variables.node != ''", "the token does not say which node its pod runs on: the agent's must be bound to its pod"),
 		name,

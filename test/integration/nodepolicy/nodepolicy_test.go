@@ -50,14 +50,9 @@ func start(t *testing.T) *cluster {
 	ctx := t.Context()
 	c.Expect(env.Client.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: render.AgentName}})).To(Succeed())
 	for _, name := range []string{"a", "b"} {
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+		c.join(metav1.ObjectMeta{
 			Name: name, Labels: map[string]string{"zone": "one"}, Annotations: map[string]string{"kept": "as it is"}, Finalizers: []string{"example.com/kept"},
-		}}
-		c.Expect(env.Client.Create(ctx, node)).To(Succeed())
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "agent-" + name}, Spec: corev1.PodSpec{
-			NodeName: name, ServiceAccountName: render.AgentName, Containers: []corev1.Container{{Name: "agent", Image: "agent"}},
-		}}
-		c.Expect(env.Client.Create(ctx, pod)).To(Succeed())
+		})
 	}
 	// More than the agent has: the policy must hold by itself.
 	c.allow("agent", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "kube-system", Name: render.AgentName})
@@ -67,6 +62,16 @@ func start(t *testing.T) *cluster {
 	c.Eventually(func() error { return c.patch(c.agent("a"), "b", reports("2001:db8::/64")) }).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).
 		ShouldNot(Succeed()) // the policy is in force a little later
 	return c
+}
+
+// join makes a node, and an agent's pod on it.
+func (c *cluster) join(node metav1.ObjectMeta) {
+	c.t.Helper()
+	c.Expect(c.Client.Create(c.t.Context(), &corev1.Node{ObjectMeta: node})).To(Succeed())
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "agent-" + node.Name}, Spec: corev1.PodSpec{
+		NodeName: node.Name, ServiceAccountName: render.AgentName, Containers: []corev1.Container{{Name: "agent", Image: "agent"}},
+	}}
+	c.Expect(c.Client.Create(c.t.Context(), pod)).To(Succeed())
 }
 
 // allow everything with nodes.
@@ -167,6 +172,42 @@ func TestWhatAnAgentsTokenMay(t *testing.T) {
 	c.Expect(a.CoreV1().Nodes().Delete(t.Context(), "a", metav1.DeleteOptions{})).To(MatchError(not + neither))
 	_, err := a.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, metav1.CreateOptions{})
 	c.Expect(err).To(MatchError(ContainSubstring("the token belongs to a pod on node a, and may change that Node only, not c")))
+}
+
+// TestNodeOfNothing has no maps to compare. Nor is there another way to write it, or to have many deleted.
+func TestNodeOfNothing(t *testing.T) {
+	c := start(t)
+	c.join(metav1.ObjectMeta{Name: "bare"})
+	bare := c.agent("bare")
+	const not = `nodes "bare" is forbidden: ValidatingAdmissionPolicy 'ipv6-agent-own-node' with binding 'ipv6-agent-own-node' denied request: the agent may `
+	meta := func(field string, value any) object { return object{"metadata": object{field: value}} }
+	c.Expect(c.patch(bare, "bare", meta("labels", object{"more": "x"}))).To(MatchError(not + "not change labels of its Node"))
+	c.Expect(c.patch(bare, "bare", meta("finalizers", []string{"example.com/x"}))).To(MatchError(not + "not change finalizers of its Node"))
+	c.Expect(c.patch(bare, "bare", meta("annotations", object{"more": "x"}))).To(MatchError(HavePrefix(not + "change no annotations of its Node but ")))
+
+	apply := func(name string, metadata object) error {
+		metadata["name"] = name
+		data, err := json.Marshal(object{"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+		c.Expect(err).NotTo(HaveOccurred())
+		force := true
+		_, err = bare.CoreV1().Nodes().Patch(t.Context(), name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: "test", Force: &force})
+		return err
+	}
+	c.Expect(apply("bare", object{"labels": object{"more": "x"}})).To(MatchError(not + "not change labels of its Node"))
+	c.Expect(apply("a", object{"annotations": object{reported: "2001:db8:8::/64"}})).To(MatchError(ContainSubstring("may change that Node only, not a")))
+	c.Expect(apply("new", object{})).To(MatchError(ContainSubstring("may change that Node only, not new")), "applying what is not there creates it")
+	c.Expect(apply("bare", object{"annotations": object{reported: "2001:db8:8::/64"}})).To(Succeed())
+	c.Expect(c.patch(bare, "bare", reports("2001:db8:9::/64"))).To(Succeed())
+
+	generated := &corev1.Node{ObjectMeta: metav1.ObjectMeta{GenerateName: "bare"}}
+	_, err := bare.CoreV1().Nodes().Create(t.Context(), generated, metav1.CreateOptions{})
+	c.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+	err = bare.CoreV1().Nodes().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{})
+	c.Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+	nodes, err := c.admin.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	c.Expect(err).NotTo(HaveOccurred())
+	c.Expect(nodes.Items).To(HaveEach(HaveField("DeletionTimestamp", BeNil())))
+	c.Expect(nodes.Items).To(HaveLen(3))
 }
 
 // TestOthersAreNotConcerned: neither the kubelet, nor another ServiceAccount, nor an administrator.

@@ -8,6 +8,7 @@ package promrules
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -31,10 +32,26 @@ func read(t *testing.T, file string) []byte {
 	return data
 }
 
-// expressions of the alerts, by name; everything else in the file is checked by the way.
-func expressions(t *testing.T) map[string]string {
+// rendered are the alerts that each Shoot's control plane gets.
+func rendered(t *testing.T) []byte {
 	t.Helper()
-	groups, errs := rulefmt.Parse(read(t, "alerts.yaml"), false, model.LegacyValidation)
+	data, err := os.ReadFile("../../../pkg/render/testdata/bgp.seed.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(data), "---\n") {
+		if _, spec, ok := strings.Cut(document, "\nspec:\n"); ok && strings.Contains(document, "\nkind: PrometheusRule\n") {
+			return []byte(strings.TrimPrefix(strings.ReplaceAll("\n"+spec, "\n  ", "\n"), "\n"))
+		}
+	}
+	t.Fatal("no rules")
+	return nil
+}
+
+// expressions of the alerts, by name; everything else in the file is checked by the way.
+func expressions(t *testing.T, file []byte) map[string]string {
+	t.Helper()
+	groups, errs := rulefmt.Parse(file, false, model.LegacyValidation)
 	for _, err := range errs {
 		t.Error(err)
 	}
@@ -128,13 +145,31 @@ var scenarios = []struct {
 		networking_ipv6_pool_free_prefixes{backend="vpc",pool="a",length="52"} 0x90`, "60m", `
 		{backend="vpc",pool="a",length="64"} 50
 		{backend="vpc",pool="a",length="60"} 940`},
+	{"IPv6NodesWithoutPodRange", "some wait", `
+		ipv6_ipam_nodes{reason="Assigned"} 5x90
+		ipv6_ipam_nodes{reason="CIDRNotAvailable"} 2x90`, "60m", `{reason="CIDRNotAvailable"} 2`},
+	{"IPv6NodePrefixesScarce", "one family of two", `
+		ipv6_ipam_node_prefixes{family="IPv6",state="free"} 1000x90
+		ipv6_ipam_node_prefixes{family="IPv6",state="used"} 10x90
+		ipv6_ipam_node_prefixes{family="IPv4",state="free"} 1x90
+		ipv6_ipam_node_prefixes{family="IPv4",state="used"} 17x90
+		ipv6_ipam_node_prefixes{family="IPv4",state="quarantined"} 2x90`, "60m", `{family="IPv4"} 0.05`},
+	{"IPv6NodePrefixesScarce", "nodes bring theirs", `
+		ipv6_ipam_node_prefixes{family="IPv6",state="free"} 0x90
+		ipv6_ipam_node_prefixes{family="IPv6",state="used"} 0x90
+		ipv6_ipam_node_prefixes{family="IPv6",state="quarantined"} 0x90
+		ipv6_ipam_node_prefixes{family="IPv6",state="brought"} 5x90`, "60m", ``},
+	{"IPv6LoadBalancerPoolExhausted", "some wait", `
+		ipv6_ipam_load_balancer_services{reason="Allocated"} 5x90
+		ipv6_ipam_load_balancer_services{reason="PoolExhausted"} 2x90`, "60m", `{} 2`},
 }
 
 func TestAlerts(t *testing.T) {
 	engine := promqltest.NewTestEngineWithOpts(t, promql.EngineOpts{
 		MaxSamples: 1_000_000, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, EnableAtModifier: true, EnableNegativeOffset: true,
 	})
-	alerts := expressions(t)
+	alerts := expressions(t, read(t, "alerts.yaml"))
+	maps.Copy(alerts, expressions(t, rendered(t)))
 	tested := map[string]bool{}
 	for _, s := range scenarios {
 		tested[s.alert] = true

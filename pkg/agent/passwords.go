@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,7 +75,8 @@ func (p *ClusterPasswords) follow(ctx context.Context, client kubernetes.Interfa
 	}
 	take := func(obj any) {
 		if s, ok := obj.(*corev1.Secret); ok {
-			p.take(name, string(s.Data[keyPassword]), fmt.Sprintf("has no key %q any more", keyPassword))
+			// A Secret made from a file ends in the file's end of line, which no router has in its password.
+			p.take(name, strings.TrimRight(string(s.Data[keyPassword]), "\r\n"), fmt.Sprintf("has no key %q any more", keyPassword))
 		}
 	}
 	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{

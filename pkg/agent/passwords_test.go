@@ -47,7 +47,7 @@ func TestPasswordsAreFollowedAndKept(t *testing.T) {
 	g.Expect(secrets.Delete(t.Context(), "tor", metav1.DeleteOptions{})).To(Succeed())
 	g.Eventually(view).Should(ContainSubstring("map[tor:second] true [{PasswordMissing the Secret tor with the password of BGP peers was deleted"))
 
-	_, err = secrets.Create(t.Context(), secret("third"), metav1.CreateOptions{})
+	_, err = secrets.Create(t.Context(), secret("third\r\n"), metav1.CreateOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(view).Should(Equal("map[tor:third] true []"))
 }

@@ -89,9 +89,11 @@ test-node: binaries ## Agent, CNI plugin, BGP speaker and sources of node prefix
 test-e2e: ## The Shoot's life and upstream's [sig-network] conformance on the landscape (root)
 	@$(BUILD) all && $(LANDSCAPE) e2e
 
+SCENARIOS ?=
+
 .PHONY: test-scenarios
-test-scenarios: ## The scenarios of docs/scenarios.md, one Shoot after the other (root)
-	@$(BUILD) landscape && go test -tags=e2e -count=1 -timeout=60m -v ./test/scenarios/...
+test-scenarios: ## The scenarios of docs/scenarios.md, one Shoot after the other: all, or SCENARIOS='packet|talos' (root)
+	@$(BUILD) landscape && go test -tags=e2e -count=1 -timeout=60m -v $(if $(SCENARIOS),-run 'TestScenarios/^($(SCENARIOS))$$') ./test/scenarios/...
 
 .PHONY: test-landscape
 test-landscape: ## The landscape's own machinery: nodes that come and go, no trace left behind (root)

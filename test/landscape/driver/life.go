@@ -193,9 +193,8 @@ func (c *Cluster) removeMachines(ctx context.Context) error {
 }
 
 func (c *Cluster) deleteNamespace(ctx context.Context) error {
-	// nobody is left that the control plane would end gracefully for
-	if err := c.seed.Client().DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(c.Namespace), client.GracePeriodSeconds(1)); err != nil {
-		return fmt.Errorf("ending the control plane of %s: %w", c.Namespace, err)
+	if err := c.endControlPlane(ctx); err != nil {
+		return err
 	}
 
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.Namespace}}
@@ -233,6 +232,37 @@ func (c *Cluster) deleteNamespace(ctx context.Context) error {
 	}
 
 	return c.letGo(ctx)
+}
+
+// endControlPlane ends its pods before the namespace: nobody is left that they would end gracefully for, and a namespace with pods is
+// looked at again only after their usual time.
+func (c *Cluster) endControlPlane(ctx context.Context) error {
+	for _, kind := range []client.Object{&appsv1.Deployment{}, &appsv1.StatefulSet{}} {
+		if err := c.seed.Client().DeleteAllOf(ctx, kind, client.InNamespace(c.Namespace), client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
+			return fmt.Errorf("ending the control plane of %s: %w", c.Namespace, err)
+		}
+	}
+
+	return until(ctx, waiting{
+		what:  "the pods of " + c.Namespace + " to end",
+		limit: time.Minute,
+		logs:  c.hint("-n " + c.Namespace + " get pods"),
+	}, func(ctx context.Context) error {
+		pods := &corev1.PodList{}
+		if err := c.seed.Client().List(ctx, pods, client.InNamespace(c.Namespace)); err != nil {
+			return err
+		}
+
+		if len(pods.Items) == 0 {
+			return nil
+		}
+
+		if err := c.seed.Client().DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(c.Namespace), client.GracePeriodSeconds(1)); err != nil {
+			return err
+		}
+
+		return fmt.Errorf("%d are still there", len(pods.Items))
+	})
 }
 
 // letGo removes what gardenlet keeps beyond the namespace.

@@ -19,11 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/batchqueue"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/configjournal"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
@@ -72,7 +72,7 @@ func newHarness(t *testing.T) *harness {
 		nodes:   cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.Node{}, 0, nil),
 		metrics: newMeters(prometheus.NewRegistry()),
 		now:     func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
-		queue:   workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
+		queue:   batchqueue.New("test"),
 	}
 	t.Cleanup(h.queue.ShutDown)
 	return h
@@ -221,14 +221,6 @@ func TestGoneMeanwhile(t *testing.T) {
 	h.process(h.ctx, []string{"a"})
 	h.Expect(h.written().Claims).To(BeEmpty())
 	h.Expect(h.written().Tombstones).To(HaveLen(1))
-}
-
-// TestTombstoneOfTheCache: a delete that the watch missed comes as something else than a node.
-func TestTombstoneOfTheCache(t *testing.T) {
-	h := newHarness(t)
-	h.enqueue(cache.DeletedFinalStateUnknown{Key: "a", Obj: nil})
-	name, _ := h.queue.Get()
-	h.Expect(name).To(Equal("a"))
 }
 
 // TestAddressesOfOneBatch: a node's address must not end up in the prefix of a node that is decided on before it.

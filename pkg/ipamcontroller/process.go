@@ -10,10 +10,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/batchqueue"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
 
@@ -115,17 +115,7 @@ func (c *Controller) cached(name string) (*corev1.Node, bool) {
 
 // apply carries out what was decided, several nodes at a time.
 func (c *Controller) apply(ctx context.Context, tasks []task) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, parallelWrites)
-	results := make([]result, len(tasks))
-	for i, t := range tasks {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			results[i] = c.write(ctx, t)
-		})
-	}
-	wg.Wait()
+	results := batchqueue.Each(len(tasks), parallelWrites, func(i int) result { return c.write(ctx, tasks[i]) })
 	for i, r := range results {
 		name := tasks[i].node.Name
 		if r.err != nil {

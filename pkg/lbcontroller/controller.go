@@ -9,7 +9,6 @@ package lbcontroller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,11 +16,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/batchqueue"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbip"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
 )
@@ -72,7 +71,7 @@ type Controller struct {
 	log      logr.Logger
 	now      func() time.Time
 
-	queue workqueue.TypedRateLimitingInterface[string]
+	queue batchqueue.Queue
 	// book is nil until it was restored, and again after somebody else wrote the journal.
 	book    *lbip.Book
 	journal journal
@@ -107,58 +106,10 @@ func (c *Controller) NeedLeaderElection() bool { return true }
 
 // Start runs until the context ends.
 func (c *Controller) Start(ctx context.Context) error {
-	c.queue = workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, 30*time.Second),
-		workqueue.TypedRateLimitingQueueConfig[string]{Name: Name})
+	c.queue = batchqueue.New(Name)
 	c.reasons = map[string]lbip.Reason{}
-	handler, err := c.services.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    c.enqueue,
-		UpdateFunc: func(_, s any) { c.enqueue(s) },
-		DeleteFunc: c.enqueue,
-	})
-	if err != nil {
-		return fmt.Errorf("watch services: %w", err)
+	if err := batchqueue.Run(ctx, c.queue, c.services, housekeeping, maxBatch, c.process); err != nil {
+		return fmt.Errorf("services: %w", err)
 	}
-	defer func() { _ = c.services.RemoveEventHandler(handler) }()
-	if !cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
-		return errors.New("services were not listed in time")
-	}
-	c.queue.Add(housekeeping)
-	go func() {
-		<-ctx.Done()
-		c.queue.ShutDown()
-	}()
-	for {
-		batch, ok := c.next()
-		if !ok {
-			return nil
-		}
-		c.process(ctx, batch)
-		for _, name := range batch {
-			c.queue.Done(name)
-		}
-	}
-}
-
-// enqueue takes a Service or a tombstone of the cache; only the name counts, what became of the Service is looked up later.
-func (c *Controller) enqueue(obj any) {
-	if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
-		c.queue.Add(key)
-	}
-}
-
-// next waits for one name and takes all others that wait beside it.
-func (c *Controller) next() ([]string, bool) {
-	name, shutdown := c.queue.Get()
-	if shutdown {
-		return nil, false
-	}
-	batch := []string{name}
-	for len(batch) < maxBatch && c.queue.Len() > 0 {
-		if name, shutdown = c.queue.Get(); shutdown {
-			break
-		}
-		batch = append(batch, name)
-	}
-	return batch, true
+	return nil
 }

@@ -19,11 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/batchqueue"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/configjournal"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbip"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/nodeprefix"
@@ -72,7 +72,7 @@ func newHarness(t *testing.T) *harness {
 		services: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.Service{}, 0, nil),
 		metrics:  newMeters(prometheus.NewRegistry()),
 		now:      func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
-		queue:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
+		queue:    batchqueue.New("test"),
 	}
 	t.Cleanup(h.queue.ShutDown)
 	return h

@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/batchqueue"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/lbip"
 )
 
@@ -142,17 +142,7 @@ func asks(svc *corev1.Service) bool {
 
 // apply writes several Services at a time.
 func (c *Controller) apply(ctx context.Context, tasks []task) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, parallelWrites)
-	results := make([]result, len(tasks))
-	for i, t := range tasks {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			results[i] = c.write(ctx, t)
-		})
-	}
-	wg.Wait()
+	results := batchqueue.Each(len(tasks), parallelWrites, func(i int) result { return c.write(ctx, tasks[i]) })
 	freed := false
 	for i, r := range results {
 		name := nameOf(tasks[i].service)

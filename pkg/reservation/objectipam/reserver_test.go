@@ -19,10 +19,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/keyword"
-	"github.com/gardener/gardener-extension-networking-ipv6/pkg/objectipam"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/plan"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/prefix"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation"
+	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/objectipam"
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/reservation/reservetest"
 )
 

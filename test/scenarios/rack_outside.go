@@ -127,7 +127,7 @@ func (r *rack) checkUnallocated(ctx context.Context) (string, error) {
 	}
 
 	if len(told) == 0 {
-		return "", fmt.Errorf("no node told that %s is unreachable", address)
+		return "", fmt.Errorf("no node told that %s is unreachable; %s", address, r.rules(ctx, nodes))
 	}
 
 	begin := time.Now()
@@ -137,6 +137,18 @@ func (r *rack) checkUnallocated(ctx context.Context) (string, error) {
 
 	return fmt.Sprintf("%s: %d packets to nodes, 0 back, %q said unreachable; a connection ends after %.1f s", address, toNodes,
 		slices.Sorted(maps.Keys(told)), time.Since(begin).Seconds()), nil
+}
+
+// rules of the nodes' routing, for who wonders.
+func (r *rack) rules(ctx context.Context, nodes []node) string {
+	var texts []string
+
+	for _, name := range names(nodes) {
+		out, err := r.Machines().Node(name).Run(ctx, "ip", "-6", "rule")
+		texts = append(texts, fmt.Sprintf("rules of %s: %s %v", name, out, err))
+	}
+
+	return strings.Join(texts, "; ")
 }
 
 // sendDatagrams from outside.

@@ -146,6 +146,9 @@ func (h *Host) AddLoopback(_ context.Context, addresses ...netip.Addr) error {
 		}
 		for _, a := range addresses {
 			address := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen()))}
+			if a.Is6() {
+				address.Flags = unix.IFA_F_NODAD
+			}
 			if err := k.AddrReplace(lo, address); err != nil {
 				return fmt.Errorf("address %s on lo of %s: %w", a, h.Name, err)
 			}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // metadataProgram imitates clouds' metadata servers; see test/landscape/metadata.
@@ -46,7 +47,28 @@ func (h *Host) StartMetadata(ctx context.Context, provider string, prefixes ...n
 		command = append(command, "--prefix", p.String())
 	}
 	// not a process of the node's: the cloud runs it
-	return h.l.Host(h.Name).Start(ctx, Process{Name: "metadata", Command: command})
+	host := h.l.Host(h.Name)
+	return wait(ctx, "metadata server of "+h.Name, 20*time.Second, func(ctx context.Context) error {
+		// again if it has ended: it does when the kernel has not made an address the machine's own yet
+		if err := host.Start(ctx, Process{Name: "metadata", Command: command}); err != nil {
+			return err
+		}
+		return host.Inside(func() error { return answers(addresses) })
+	})
+}
+
+// answers tells whether somebody listens at all of the addresses.
+func answers(addresses []netip.Addr) error {
+	for _, a := range addresses {
+		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(a, 80).String(), time.Second)
+		if err != nil {
+			return err
+		}
+		if err := conn.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StartRadvd makes the router of a link advertise itself and a /64, of which hosts make their addresses.

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -124,14 +125,20 @@ func command() *cobra.Command {
 func demoCommand() *cobra.Command {
 	var scenario string
 
-	cmd := &cobra.Command{
-		Use: "demo", Short: "Bring everything up, create the Shoot of a scenario, and show what became of it", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), scenario) },
-	}
-
 	names := []string{driver.DemoScenario}
 	for _, s := range scenarios.All() {
 		names = append(names, s.Name)
+	}
+
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Bring everything up, create the Shoot of a scenario, and show what became of it", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if scenario != "" && !slices.Contains(names, scenario) {
+				return fmt.Errorf("scenario %q is not known, want one of %s", scenario, strings.Join(names, ", "))
+			}
+
+			return demo(cmd.Context(), scenario)
+		},
 	}
 
 	cmd.Flags().StringVar(&scenario, "scenario", "", "one of "+strings.Join(names, ", "))

@@ -38,7 +38,7 @@ import (
 	"github.com/gardener/gardener-extension-networking-ipv6/pkg/apis/ipv6/v1alpha1"
 )
 
-const wait = 30 * time.Second
+const wait = time.Minute
 
 // hold is a finalizer that stands for gardener-resource-manager, which keeps a ManagedResource until its objects are gone.
 const hold = "test.example.org/hold"

@@ -165,9 +165,6 @@ type Input struct {
 	Config Config
 	// Passwords by name of their Secret. A Secret that could not be read just now keeps the value that it had, or its session ends.
 	Passwords map[string]string
-	// NoLocalDetection is true if kube-proxy cannot tell pods' traffic from others' (detectLocalMode without a range): it then does not
-	// masquerade connections from outside to a ClusterIP, and those to an endpoint on another node break.
-	NoLocalDetection bool
 }
 
 // Output is what is to be.

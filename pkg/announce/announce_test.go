@@ -143,11 +143,6 @@ func TestServiceRange(t *testing.T) {
 		},
 		"draining withdraws services first": {func(in *announce.Input) { in.Node.Phase = announce.Draining }, []string{}, ranges, []string{}},
 		"leaving":                           {func(in *announce.Input) { in.Node.Phase = announce.Leaving }, []string{}, ranges, []string{}},
-		"kube-proxy that cannot tell pods' traffic": {
-			func(in *announce.Input) { in.NoLocalDetection = true }, []string{}, []string{},
-			[]string{"NoLocalDetection: kube-proxy cannot tell pods' traffic from others' (detectLocalMode), so that connections from outside to " +
-				"endpoints on another node would break: the range of services is not announced"},
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -189,16 +184,9 @@ func TestClusterIPs(t *testing.T) {
 			func(s *announce.Service, _ *announce.Input) { s.Endpoints = dual(announce.Endpoints{Ending: 1}) },
 			[]string{"10.96.0.9/32", "2001:db8:2::9/128"},
 		},
-		"headless":           {func(s *announce.Service, _ *announce.Input) { s.ClusterIPs = nil }, []string{}},
-		"of another proxy":   {func(s *announce.Service, _ *announce.Input) { s.ProxyName = "other" }, []string{}},
-		"ExternalName":       {func(s *announce.Service, _ *announce.Input) { s.Type = announce.ExternalName }, []string{}},
-		"no local detection": {func(_ *announce.Service, in *announce.Input) { in.NoLocalDetection = true }, []string{}},
-		"no local detection, but all endpoints are here": {
-			func(s *announce.Service, in *announce.Input) {
-				in.NoLocalDetection, s.Endpoints = true, dual(announce.Endpoints{Ready: 1, ReadyHere: 1})
-			},
-			[]string{"10.96.0.9/32", "2001:db8:2::9/128"},
-		},
+		"headless":         {func(s *announce.Service, _ *announce.Input) { s.ClusterIPs = nil }, []string{}},
+		"of another proxy": {func(s *announce.Service, _ *announce.Input) { s.ProxyName = "other" }, []string{}},
+		"ExternalName":     {func(s *announce.Service, _ *announce.Input) { s.Type = announce.ExternalName }, []string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in, s := input(), service("2001:db8:2::9", "10.96.0.9")

@@ -21,7 +21,6 @@ const (
 	PasswordTooLong      Reason = "PasswordTooLong"
 	GatewayUnknown       Reason = "GatewayUnknown"
 	AddressNotAllowed    Reason = "AddressNotAllowed"
-	NoLocalDetection     Reason = "NoLocalDetection"
 )
 
 // Problem is something that a person should know of. The rest of the decision stands.

@@ -46,7 +46,6 @@ func anyInput(r *rand.Rand) announce.Input {
 		in.Services = append(in.Services, s)
 	}
 	in.Config.Advertise = announce.Advertise{NodePrefixes: flag(), ServiceRange: flag(), ClusterIPs: flag(), LoadBalancerIPs: flag(), ExternalIPs: flag()}
-	in.NoLocalDetection = r.IntN(4) == 0
 	return in
 }
 
@@ -115,8 +114,7 @@ func checkMonotone(t *testing.T, in announce.Input) {
 			}
 			return in
 		},
-		"no range":           func(in announce.Input) announce.Input { in.Config.Advertise.ServiceRange = false; return in },
-		"no local detection": func(in announce.Input) announce.Input { in.NoLocalDetection = true; return in },
+		"no range": func(in announce.Input) announce.Input { in.Config.Advertise.ServiceRange = false; return in },
 	} {
 		for p := range told(less(in)) {
 			if !before[p] {

@@ -53,11 +53,6 @@ func (e Endpoints) anywhere() bool { return e.Ready > 0 || e.Ending > 0 }
 // rollout of a single pod nobody would (KEP-1669).
 func (e Endpoints) here() bool { return e.ReadyHere > 0 || e.Ready == 0 && e.EndingHere > 0 }
 
-// everythingHere tells whether no endpoint that kube-proxy could choose is on another node.
-func (e Endpoints) everythingHere() bool {
-	return e.here() && (e.Ready > 0 && e.Ready == e.ReadyHere || e.Ready == 0 && e.Ending == e.EndingHere)
-}
-
 func (e Endpoints) serves(p Policy) bool {
 	if p == Local {
 		return e.here()
@@ -104,11 +99,6 @@ func (d *decision) serviceOf(s *Service) {
 
 // serviceRange as a whole: any node's kube-proxy knows every Service. The ranges stay unreachable while routers may still send.
 func (d *decision) serviceRange() {
-	if d.in.NoLocalDetection {
-		d.problem(NoLocalDetection, "kube-proxy", "cannot tell pods' traffic from others' (detectLocalMode), so that connections from outside "+
-			"to endpoints on another node would break: the range of services is not announced")
-		return
-	}
 	d.rangeBlocked = true
 	_, excluded := d.in.Node.Labels[ExcludeLabel]
 	for _, p := range d.in.ServiceCIDRs {
@@ -133,9 +123,6 @@ func (d *decision) clusterIPs(s *Service) {
 			continue
 		}
 		endpoints := s.Endpoints[familyOf(a)]
-		if d.in.NoLocalDetection && s.InternalPolicy != Local && !endpoints.everythingHere() {
-			continue
-		}
 		if endpoints.serves(s.InternalPolicy) {
 			d.service(a)
 		}
@@ -231,5 +218,5 @@ func (e Endpoints) Minus(o Endpoints) Endpoints {
 
 // Alike tells whether Decide makes the same of both.
 func (e Endpoints) Alike(o Endpoints) bool {
-	return e.anywhere() == o.anywhere() && e.here() == o.here() && e.everythingHere() == o.everythingHere()
+	return e.anywhere() == o.anywhere() && e.here() == o.here()
 }

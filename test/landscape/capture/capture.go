@@ -69,16 +69,20 @@ func Start(host *machine.Host) (*Capture, error) {
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
 func (c *Capture) record(names map[int]string) {
-	data := make([]byte, snap)
+	data, flags := make([]byte, snap), 0
 
 	for {
 		select {
-		case <-c.stop:
-			return
+		case <-c.stop: // what has arrived is read to its end, or on a busy machine an answer would seem not to have come
+			flags = unix.MSG_DONTWAIT
 		default:
 		}
 
-		n, from, err := unix.Recvfrom(c.fd, data, 0)
+		n, from, err := unix.Recvfrom(c.fd, data, flags)
+		if errors.Is(err, unix.EAGAIN) && flags == unix.MSG_DONTWAIT {
+			return
+		}
+
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -111,7 +115,7 @@ func (c *Capture) record(names map[int]string) {
 
 // Stop gives what was recorded. It fails if packets were missed: then nothing can be said of what was not seen.
 func (c *Capture) Stop() ([]Packet, error) {
-	// packets that arrived before now are to be read still
+	// answers to the last packets are under way
 	time.Sleep(100 * time.Millisecond)
 	close(c.stop)
 	c.done.Wait()

@@ -34,7 +34,7 @@ $(LANDSCAPE): # demo, demo-down and test-e2e find it there after the first build
 
 .PHONY: demo
 demo: ## Bring up a real Gardener-like landscape here, create a Shoot, show what became of it (root)
-	@$(BUILD) landscape && $(LANDSCAPE) demo --skip-build --scenario=$(SCENARIO)
+	@$(if $(SCENARIO),hack/prerequisites.sh && )$(BUILD) landscape && $(LANDSCAPE) demo --skip-build --scenario=$(SCENARIO)
 
 .PHONY: demo-down
 demo-down: $(LANDSCAPE) ## Remove every process, namespace, mount and cgroup that demo made (root)
@@ -93,7 +93,7 @@ SCENARIOS ?=
 
 .PHONY: test-scenarios
 test-scenarios: ## The scenarios of docs/scenarios.md, one Shoot after the other: all, or SCENARIOS='packet|talos' (root)
-	@$(BUILD) landscape && go test -tags=e2e -count=1 -timeout=60m -v $(if $(SCENARIOS),-run 'TestScenarios/^($(SCENARIOS))$$') ./test/scenarios/...
+	@hack/prerequisites.sh && $(BUILD) landscape && go test -tags=e2e -count=1 -timeout=60m -v $(if $(SCENARIOS),-run 'TestScenarios/^($(SCENARIOS))$$') ./test/scenarios/...
 
 .PHONY: test-landscape
 test-landscape: ## The landscape's own machinery: nodes that come and go, no trace left behind (root)
